@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Everything that CI runs, on a fresh machine: packages, linters, types, import contracts, tests, a real ComfyUI and a browser.
+# bash scripts/test.sh [--quick] [pytest arguments]     --quick leaves out the ComfyUI and browser tests
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/env.sh
+ensure_venv dev
+MARKS=()
+if [ "${1:-}" = --quick ]; then shift; MARKS=(-m "not comfyui and not browser"); else ensure_comfyui; fi
+say "ruff"; "$PY" -m ruff check . ; "$PY" -m ruff format --check .
+say "pyright"; "$PY" -m pyright --pythonpath "$PY"
+say "import contracts"; PYTHONPATH=. "$VENV/bin/lint-imports"
+say "pytest"; PYTHONPATH= exec "$PY" -m pytest "${MARKS[@]}" "$@"
