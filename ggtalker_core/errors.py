@@ -47,5 +47,5 @@ class IncompatibleFileError(GGTalkerError):
     """A file of ours has an unknown version, misses tensors, or was made for another head."""
 
 
-class Interrupted(GGTalkerError):  # noqa: N818 - it is a signal, not a failure
+class Interrupted(GGTalkerError):
     """The user cancelled. Work that can be kept was kept before this was raised."""

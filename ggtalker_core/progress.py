@@ -38,9 +38,7 @@ class SubProgress:
         self._parent, self._start, self._stop = parent, start, stop
         self._prefix, self._resolution = prefix, resolution
 
-    def __call__(
-        self, done: int, total: int, message: str = "", preview: NDArray[np.uint8] | None = None
-    ) -> None:
+    def __call__(self, done: int, total: int, message: str = "", preview: NDArray[np.uint8] | None = None) -> None:
         """Report `done` of `total` steps of the part."""
         fraction = self._start + (self._stop - self._start) * (done / max(total, 1))
         text = f"{self._prefix}{message}"

@@ -341,7 +341,7 @@ class SpeakingStyle:
 
 @dataclass(frozen=True)
 class BodyLoop:
-    """A short stretch of the clip into which the head is set back: encoded frames, masks and the head's motion there."""
+    """A short stretch of the clip into which the head is set back: encoded frames, masks and the head motion."""
 
     frames_jpeg: tuple[bytes, ...]  # T JPEG images, sRGB
     mattes_png: tuple[bytes, ...]  # T 8-bit grey PNG images: the person, head and body
