@@ -363,6 +363,13 @@ class BodyLoop:
         """Number of frames."""
         return self.track.count
 
+    def frame_at(self, index: int, fps: Fraction) -> int:
+        """The loop frame under frame `index` of a video at `fps`: there and back again, so that nothing jumps."""
+        step = index if fps == self.fps else math.floor(index * self.fps / fps)
+        period = max(2 * (self.count - 1), 1)
+        step %= period
+        return step if step < self.count else period - step
+
 
 @dataclass(frozen=True)
 class AvatarInfo:
