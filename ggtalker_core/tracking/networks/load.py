@@ -53,4 +53,5 @@ def load_face_networks(device: str = "cpu") -> FaceNetworks:
                 f"{WEIGHTS.name} does not fit the network '{name}' ({error}). Reinstall the pack."
             ) from error
         module.requires_grad_(False).eval().to(torch.device(device))
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # 2-3 times faster on CPUs
     return networks
