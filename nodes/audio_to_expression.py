@@ -1,0 +1,128 @@
+"""AudioToExpression: speech becomes the motion of a mouth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from comfy_api.latest import io
+
+from . import convert, host, wires
+
+if TYPE_CHECKING:
+    from ..ggtalker_core.types import Avatar
+
+
+class AudioToExpression(io.ComfyNode):
+    """AUDIO becomes a MotionTrack."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """The node's inputs and outputs."""
+        return io.Schema(
+            node_id="GGTalkerAudioToExpression",
+            display_name="Audio to Expression (GGTalker)",
+            category="GGTalker/speech",
+            description="Turns speech in any language and voice into mouth and jaw motion, in the speaking style of "
+            "the avatar.",
+            search_aliases=["lip sync", "audio to face", "audio2face", "speech animation", "a2e", "lipsync"],
+            inputs=[
+                io.Audio.Input(
+                    "audio", tooltip="The voice: any language, rate and length. The video gets exactly its length."
+                ),
+                wires.Avatar.Input(
+                    "avatar",
+                    optional=True,
+                    tooltip="Whose speaking style to use: how this person rests and opens the mouth. Empty: an "
+                    "average one.",
+                ),
+                io.Float.Input(
+                    "mouth_gain",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="How far the mouth moves. 1 is natural, less mumbles, more articulates.",
+                ),
+                io.Float.Input(
+                    "smoothing",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Calms the motion; too much blurs quick lip closures.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    control_after_generate=False,
+                    tooltip="Another seed, another way of saying the same.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=25.0,
+                    min=10.0,
+                    max=60.0,
+                    step=0.001,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Frames per second of the motion and of the video.",
+                ),
+                io.Float.Input(
+                    "guidance",
+                    default=1.0,
+                    min=0.0,
+                    max=5.0,
+                    step=0.1,
+                    optional=True,
+                    advanced=True,
+                    tooltip="How strictly the motion follows the audio. High values exaggerate.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=8,
+                    min=1,
+                    max=100,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Sampling steps. More is slower and rarely visible.",
+                ),
+            ],
+            outputs=[
+                wires.Motion.Output(
+                    "motion",
+                    display_name="motion",
+                    tooltip="Mouth and jaw for every frame, with the voice. Brows, gaze and head come from the avatar.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        audio: dict[str, Any],
+        mouth_gain: float,
+        smoothing: float,
+        seed: int,
+        avatar: Avatar | None = None,
+        fps: float = 25.0,
+        guidance: float = 1.0,
+        steps: int = 8,
+    ) -> io.NodeOutput:
+        """Speak."""
+        from ..ggtalker_core.expression import speak
+
+        with host.job() as job:
+            motion = speak(
+                convert.to_audio_track(audio),
+                style=None if avatar is None else avatar.style,
+                fps=convert.to_fps(fps),
+                seed=seed,
+                steps=steps,
+                guidance=guidance,
+                mouth_gain=mouth_gain,
+                smoothing=smoothing,
+                progress=job.progress,
+            )
+        return io.NodeOutput(motion)
