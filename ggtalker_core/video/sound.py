@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,8 +133,6 @@ def read_audio(
     """
     limits = limits or Limits()
     if max_seconds is not None:
-        from dataclasses import replace
-
         limits = replace(limits, max_audio_seconds=max_seconds)
     media = Media.of(path, limits, name=name, audio=True)
     audio = extract_audio(media, limits)
