@@ -1,4 +1,4 @@
-"""The projection of 3D Gaussians onto the screen in plain torch, any device and any float type (gsplat 1.5's formulas)."""
+"""The projection of 3D Gaussians onto the screen in plain torch, any device and float type (gsplat 1.5's formulas)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def quaternion_to_matrix(quats: Tensor) -> Tensor:
 
 
 def screen_slope(mean: Tensor, intrinsics: Tensor, width: int, height: int) -> Tensor:
-    """Derivative [N, 2, 3] of the pixel position by the camera position `mean` [N, 3], clamped beyond the field of view."""
+    """Derivative [N, 2, 3] of the pixel by the camera position `mean` [N, 3], clamped off the screen."""
     x, y, z = mean.unbind(-1)
     fx, fy, cx, cy = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]
     margin_x, margin_y = FOV_MARGIN * 0.5 * width / fx, FOV_MARGIN * 0.5 * height / fy
