@@ -1,0 +1,159 @@
+"""Presets of the adaptation: stages, rates, weights, limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ..errors import InvalidInputError
+from ..gaussians.config import GaussianConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of steps with the same things being fitted."""
+
+    name: str
+    steps: int
+    divisor: int = 1  # the frames are shrunk by this factor
+    fit_parameters: bool = False  # also expression, jaw, gaze and pose of the visited frame
+    fit_colors: bool = False  # also the colour network
+    rate: float = 1.0  # on all learning rates; decays to a tenth of it inside the stage
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Adam's learning rates, for one frame per step."""
+
+    offset: float = 1.5e-4  # m
+    log_scale: float = 8e-3
+    quaternion: float = 2e-3
+    opacity: float = 3e-2  # logit
+    color: float = 8e-3
+    mlp: float = 2e-3
+    mlp_features: float = 5e-3
+    expression: float = 2e-2
+    jaw: float = 2e-3  # rad
+    eyes: float = 2e-3  # rad
+    rotation: float = 8e-4  # rad
+    translation: float = 2e-4  # m
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The terms of the loss."""
+
+    l1: float = 0.8
+    ssim: float = 0.2
+    alpha: float = 0.1  # coverage against the matte
+    mouth: float = 4.0  # emphasis inside the mouth's box
+    lids: float = 3.0
+    offset: float = 20.0  # per metre beyond the limit
+    scale: float = 20.0  # per metre beyond the limit
+    anisotropy: float = 0.05  # per unit of log ratio beyond 10 : 1
+    opaque: float = 0.05  # skin that lets shine through what lies behind it
+    opaque_at_least: float = 0.95
+    smooth: float = 0.02  # neighbours on the UV page
+    smooth_unseen: float = 2.0  # the same where no frame looks
+    expression: float = 2e-5
+
+
+@dataclass(frozen=True)
+class AdaptConfig:
+    """Everything that may be chosen about an adaptation."""
+
+    preset: str = "draft"
+    uv_size: int = 128
+    stages: tuple[Stage, ...] = ()
+    max_box_px: int = 512  # the longer side of the head's box while fitting
+    memory_mb: int = 400  # for the frames that are kept
+    min_frames: int = 20  # usable frames
+    loop_s: float = 10.0  # length of the body loop
+    loop_side_px: int = 1024  # of its frames
+    jpeg_quality: int = 92
+    preview_every_s: float = 2.0
+    seed: int = 0
+    antialiased: bool = True
+    backend: str = "auto"
+    rates: Rates = field(default_factory=Rates)
+    weights: Weights = field(default_factory=Weights)
+    gaussians: GaussianConfig = field(default_factory=GaussianConfig)
+
+    def __post_init__(self) -> None:
+        """Check the numbers that a user can set."""
+        if self.uv_size < 8 or self.uv_size > 1024:
+            raise InvalidInputError(f"AdaptConfig.uv_size must lie between 8 and 1024, got {self.uv_size}.")
+        if not self.stages or any(stage.steps < 0 or stage.divisor < 1 for stage in self.stages):
+            raise InvalidInputError("AdaptConfig.stages needs at least one stage, with steps >= 0 and divisor >= 1.")
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    def scaled(self, factor: float) -> AdaptConfig:
+        """The same recipe with `factor` times the steps."""
+        stages = tuple(replace(stage, steps=max(1, round(stage.steps * factor))) for stage in self.stages)
+        return replace(self, stages=stages)
+
+    @staticmethod
+    def draft() -> AdaptConfig:
+        """Minutes on two processor cores: 15,936 Gaussians, antialiased."""
+        return AdaptConfig(
+            preset="draft",
+            uv_size=128,
+            stages=(Stage("map", 400, divisor=2), Stage("map+parameters", 700, fit_parameters=True)),
+        )
+
+    @staticmethod
+    def standard() -> AdaptConfig:
+        """63,808 Gaussians; a graphics card, or half an hour on a processor."""
+        return AdaptConfig(
+            preset="standard",
+            uv_size=256,
+            max_box_px=640,
+            loop_s=20.0,
+            stages=(
+                Stage("map", 800, divisor=2),
+                Stage("map+parameters", 2200, fit_parameters=True),
+            ),
+        )
+
+    @staticmethod
+    def full() -> AdaptConfig:
+        """255,136 Gaussians and the colour network; for a graphics card."""
+        return AdaptConfig(
+            preset="full",
+            uv_size=512,
+            max_box_px=1024,
+            memory_mb=1600,
+            loop_s=30.0,
+            stages=(
+                Stage("map", 1500, divisor=2),
+                Stage("map+parameters", 4000, fit_parameters=True),
+                Stage("all+colour-network", 4500, fit_parameters=True, fit_colors=True, rate=0.6),
+            ),
+        )
+
+    @staticmethod
+    def tiny() -> AdaptConfig:
+        """For tests: 32 x 32 texels, 64 px, a few steps."""
+        return AdaptConfig(
+            preset="tiny",
+            uv_size=32,
+            max_box_px=64,
+            memory_mb=20,
+            min_frames=3,
+            loop_s=0.4,
+            stages=(Stage("map", 12), Stage("map+parameters", 8, fit_parameters=True)),
+        )
+
+    @staticmethod
+    def named(preset: str) -> AdaptConfig:
+        """The preset of this name: draft, standard, full or tiny."""
+        presets = {
+            "draft": AdaptConfig.draft, "standard": AdaptConfig.standard,
+            "full": AdaptConfig.full, "tiny": AdaptConfig.tiny,
+        }  # fmt: skip
+        if preset not in presets:
+            raise InvalidInputError(f"There is no preset '{preset}': choose {', '.join(presets)}.")
+        return presets[preset]()

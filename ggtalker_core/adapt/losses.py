@@ -1,0 +1,87 @@
+"""What makes a rendered head wrong: the picture, and what the picture cannot see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..gaussians.texels import Texels
+from .config import Weights
+
+_C1, _C2 = 0.01**2, 0.03**2
+_ANISOTROPY_FREE = 2.3  # log of 10 : 1
+
+
+def window_ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Mean SSIM over 8 x 8 windows with stride 4; a, b [H, W, 3] in [0, 1].
+
+    On a processor the usual 11 x 11 Gaussian window costs ten times the rasteriser; this one is free.
+    """
+    pool = torch.nn.functional.avg_pool2d
+    x, y = a.permute(2, 0, 1), b.permute(2, 0, 1)
+    stack = pool(pool(torch.cat([x, y, x * x, y * y, x * y])[None], 4, 4), 2, 1)[0]
+    mx, my, xx, yy, xy = stack.split(3)
+    top = (2 * mx * my + _C1) * (2 * (xy - mx * my) + _C2)
+    bottom = (mx * mx + my * my + _C1) * (xx - mx * mx + yy - my * my + _C2)
+    return (top / bottom).mean()
+
+
+@dataclass(frozen=True)
+class PictureLoss:
+    """The picture's terms of one step."""
+
+    total: Tensor
+    l1: Tensor
+    dssim: Tensor
+
+
+def picture_loss(
+    rgb: Tensor,  # [H, W, 3] rendered over `background`
+    alpha: Tensor,  # [H, W] rendered coverage
+    image: Tensor,  # [H, W, 3] the frame
+    matte: Tensor,  # [H, W] the person
+    weight: Tensor,  # [H, W] 0 where the head does not answer for the picture (below the neck line)
+    emphasis: Tensor,  # [H, W] >= 1 at mouth and lids
+    background: Tensor,  # [3] a random colour, so that coverage is learned with colour
+    weights: Weights,
+) -> PictureLoss:
+    """L1 with emphasis, windowed SSIM, coverage."""
+    target = matte[..., None] * image + (1 - matte[..., None]) * background
+    w = weight[..., None]
+    shown = w * rgb + (1 - w) * target
+    l1 = ((shown - target).abs().mean(-1) * emphasis).mean()
+    dssim = 1 - window_ssim(shown, target)
+    cover = (weight * (alpha - matte).abs()).mean()
+    return PictureLoss(weights.l1 * l1 + weights.ssim * dssim + weights.alpha * cover, l1.detach(), dssim.detach())
+
+
+@dataclass(frozen=True)
+class MapPrior:
+    """What is known of the map before any frame is seen."""
+
+    offset_max_m: Tensor  # [N]
+    scale_max_m: Tensor  # [N]
+    opaque: Tensor  # [N] 1 on skin behind which something else lies
+    pairs: Tensor  # [P, 2] neighbours on the UV page
+    pair_weight: Tensor  # [P] large where no frame looks
+
+    def loss(self, texels: Texels, weights: Weights) -> Tensor:
+        """Limits on offset, scale and anisotropy; opaque skin; smoothness over the page."""
+        scale = texels.log_scale.exp()
+        ratio = texels.log_scale.amax(1) - texels.log_scale.amin(1)
+        total = weights.offset * (texels.offset_m.norm(dim=1) - self.offset_max_m).relu().mean()
+        total = total + weights.scale * (scale - self.scale_max_m[:, None]).relu().mean()
+        total = total + weights.anisotropy * (ratio - _ANISOTROPY_FREE).relu().mean()
+        see_through = (weights.opaque_at_least - texels.opacity_logit.sigmoid()).relu()
+        total = total + weights.opaque * (see_through * self.opaque).mean()
+        return total + self._roughness(texels)
+
+    def _roughness(self, texels: Texels) -> Tensor:
+        """Squared differences of neighbours, in colour, offset [cm], scale and opacity."""
+        page = torch.cat(
+            [texels.color, texels.offset_m * 100.0, texels.log_scale * 0.3, texels.opacity_logit[:, None] * 0.1], dim=1
+        )
+        ends = page[self.pairs.flatten()].unflatten(0, (-1, 2))  # [P, 2, C]
+        return ((ends[:, 0] - ends[:, 1]).square().sum(1) * self.pair_weight).mean()

@@ -1,0 +1,171 @@
+"""The fit: one frame per step, the map by Adam, the visited frame's parameters by their own Adam."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..gaussians.color_mlp import color_residual, condition_of, new_color_mlp
+from ..gaussians.drive import HeadPose, posed_vertices
+from ..gaussians.rigging import Rig, bind_texels
+from ..gaussians.texels import Texels
+from ..types import Camera, Rendered
+from .config import AdaptConfig, Stage
+from .frame_parameters import FrameParameters
+from .frames import FrameStore
+from .losses import MapPrior, picture_loss
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..head import HeadModel
+
+_DECAY = 0.1  # learning rate at the end of a stage, as a share of its start
+_MLP = ("features", "w1", "b1", "wc", "w2", "b2", "w3", "b3")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One step of the fit."""
+
+    stage: str
+    done: int
+    total: int
+    l1: float
+    dssim: float
+
+
+class Fitter:
+    """Everything that changes during an adaptation."""
+
+    def __init__(
+        self,
+        head: HeadModel,
+        shape: Tensor,  # [S]
+        offset_m: Tensor,  # [V, 3]
+        rig: Rig,  # of the drawn texels
+        texels: Texels,
+        prior: MapPrior,
+        store: FrameStore,
+        parameters: FrameParameters,
+        config: AdaptConfig,
+        device: torch.device,
+    ):
+        """Start a fit of `texels` to the frames of `store`."""
+        self.config, self.store, self.parameters, self.device = config, store, parameters, device
+        self.head, self.rig = head.to(device), rig.to(device)
+        self.shape, self.offset_m = shape.to(device), offset_m.to(device)
+        self.texels = texels.to(device).parameters()
+        self.prior = MapPrior(*(getattr(prior, f.name).to(device) for f in dataclasses.fields(prior)))
+        self.mlp: dict[str, Tensor] | None = None
+        self._random = np.random.default_rng(config.seed)
+        self._order: list[int] = []
+
+    def run(self, report: Callable[[StepReport], None]) -> None:
+        """All stages; `report` is called after every step and may raise to stop."""
+        done, total = 0, self.config.steps
+        for stage in self.config.stages:
+            if stage.fit_colors and self.mlp is None:
+                self._add_mlp()
+            groups = self._groups(stage)
+            optimizer = torch.optim.Adam(groups, eps=1e-15, fused=True)
+            for step in range(stage.steps):
+                decay = stage.rate * _DECAY ** (step / stage.steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = group["base"] * decay
+                l1, dssim = self._step(stage, optimizer, decay)
+                done += 1
+                report(StepReport(stage.name, done, total, l1, dssim))
+
+    @torch.no_grad()
+    def picture(self, k: int, background: float = 0.5) -> NDArray[np.uint8]:
+        """Kept frame k beside its present rendering, [h, 2 w, 3]."""
+        rendered = self.render(self.parameters.pose(k), k, 1, torch.full((3,), background))
+        right = (rendered.rgb[0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        return np.concatenate([self.store.images[k], right], axis=1)
+
+    def render(self, pose: HeadPose, k: int, divisor: int, background: Tensor) -> Rendered:
+        """The present head in `pose`, seen by the camera of kept frame k."""
+        from ..render import render
+
+        moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
+        vertices = posed_vertices(self.head, self.shape, self.offset_m, moved)
+        gaussians = bind_texels(self.texels, self.rig, vertices, self.config.gaussians)
+        if self.mlp is not None:
+            condition = condition_of(moved.expression, moved.jaw_rad, moved.rotation_rad).detach()
+            gaussians = dataclasses.replace(gaussians, colors=gaussians.colors + color_residual(self.mlp, condition))
+        intrinsics, width, height = self.store.camera(k, divisor)
+        camera = Camera(torch.eye(4)[None], intrinsics[None], width, height)
+        return render(
+            gaussians, camera, background.to(self.device), backend=self.config.backend,
+            antialiased=self.config.antialiased,
+        )  # fmt: skip
+
+    def _step(self, stage: Stage, optimizer: torch.optim.Adam, decay: float) -> tuple[float, float]:
+        if not self._order:
+            self._order = [int(k) for k in self._random.permutation(self.store.count)]
+            if stage.fit_parameters:
+                self.parameters.recentre()
+        k = self._order.pop()
+        target = self.store.target(k, stage.divisor, self.config.weights)
+        background = torch.from_numpy(self._random.random(3, dtype=np.float32))
+        leaves = self.parameters.leaves(k) if stage.fit_parameters else None
+        optimizer.zero_grad()
+        rendered = self.render(self.parameters.pose(k, leaves), k, stage.divisor, background)
+        weights = self.config.weights
+        image, matte, weight, emphasis = (
+            value.to(self.device) for value in (target.image, target.matte, target.weight, target.emphasis)
+        )
+        loss = picture_loss(
+            rendered.rgb[0], rendered.alpha[0, ..., 0], image, matte, weight, emphasis,
+            background.to(self.device), weights,
+        )  # fmt: skip
+        total = loss.total + self.prior.loss(self.texels, weights)
+        if leaves is not None:
+            total = total + weights.expression * leaves["expression"].square().sum()
+        total.backward()
+        optimizer.step()
+        if leaves is not None:
+            self.parameters.step(k, leaves, decay)
+        return float(loss.l1), float(loss.dssim)
+
+    def _groups(self, stage: Stage) -> list[dict[str, object]]:
+        rates, texels = self.config.rates, self.texels
+        pairs: list[tuple[list[Tensor], float]] = [
+            ([texels.offset_m], rates.offset), ([texels.log_scale], rates.log_scale),
+            ([texels.quaternion], rates.quaternion), ([texels.opacity_logit], rates.opacity),
+            ([texels.color], rates.color),
+        ]  # fmt: skip
+        if stage.fit_colors and self.mlp is not None:
+            pairs.append(([self.mlp["features"]], rates.mlp_features))
+            pairs.append(([self.mlp[name] for name in _MLP if name != "features"], rates.mlp))
+        return [{"params": params, "lr": rate, "base": rate} for params, rate in pairs]
+
+    def _add_mlp(self) -> None:
+        values = self.parameters.values
+        condition = condition_of(values["expression"], values["jaw_rad"], values["rotation_rad"])
+        mlp = new_color_mlp(int(self.texels.offset_m.shape[0]), condition, seed=self.config.seed)
+        self.mlp = {name: value.to(self.device).requires_grad_(name in _MLP) for name, value in mlp.items()}
+
+
+class Throttle:
+    """Says yes at most once per `every_s` seconds; the first time too."""
+
+    def __init__(self, every_s: float):
+        """Start counting."""
+        self._every, self._last = every_s, -1e9
+
+    def due(self) -> bool:
+        """Whether it is time again."""
+        now = time.monotonic()
+        if now - self._last < self._every:
+            return False
+        self._last = now
+        return True

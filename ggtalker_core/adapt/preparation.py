@@ -1,0 +1,86 @@
+"""One pass over the clip: kept frames, body loop, background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..types import BodyLoop
+from .body_loop import choose_loop, encode_jpeg, encode_png
+from .config import AdaptConfig
+from .frames import BYTES_PER_PIXEL, FrameCollector, FrameStore, choose_frames
+from .geometry import NeckLine, chin_height_m, plan_crops
+from .matte import MatteOf, refine_edges
+from .plate import median_plate
+from .style import mouth_opening
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..head import HeadModel
+    from ..progress import Progress
+    from ..types import ReferenceClip, Track
+
+_PLATE_FRAMES = 24
+_PLATE_STILL = 0.35  # share of the picture that must be seen standing still for the plate to be worth keeping
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the fit and the avatar need of the clip."""
+
+    store: FrameStore
+    loop: range
+    frames_jpeg: tuple[bytes, ...]
+    mattes_png: tuple[bytes, ...]
+    plate_jpeg: bytes | None
+    chin_m: float
+
+    def body(self, track: Track) -> BodyLoop:
+        """The body loop with the head motion of `track` (all frames of the clip)."""
+        part = track.slice(self.loop.start, self.loop.stop)
+        return BodyLoop(self.frames_jpeg, self.mattes_png, self.plate_jpeg, part, track.fps)
+
+
+def prepare(
+    clip: ReferenceClip, track: Track, usable: list[bool], head: HeadModel, config: AdaptConfig, matte_of: MatteOf,
+    progress: Progress,
+) -> Prepared:  # fmt: skip
+    """Stream the clip once and keep what is needed, within the memory budget."""
+    chin_m = chin_height_m(head, track.shape)
+    plan = plan_crops(head, track, config.max_box_px, chin_m)
+    neck = NeckLine.under(chin_m)
+    landmarks = track.landmarks_px.numpy()
+    loop = choose_loop(track, usable, max(1, round(config.loop_s * float(track.fps))))
+    budget = max(
+        config.min_frames, config.memory_mb * 1_000_000 // (plan.out_width * plan.out_height * BYTES_PER_PIXEL)
+    )
+    good = [i for i, ok in enumerate(usable) if ok]
+    chosen = choose_frames(good, loop, mouth_opening(landmarks), int(budget))
+    collector = FrameCollector(chosen, plan, track.intrinsics_px)
+    plate_at = set(np.linspace(loop.start, loop.stop - 1, min(_PLATE_FRAMES, len(loop))).round().astype(int).tolist())
+    jpegs: list[bytes] = []
+    pngs: list[bytes] = []
+    plate_frames: list[NDArray[np.uint8]] = []
+    plate_mattes: list[NDArray[np.uint8]] = []
+    last = max(chosen[-1], loop.stop - 1)
+    for i, image in enumerate(clip.frames(0, last + 1)):
+        progress(i, last + 1, f"preparing frame {i + 1}")
+        if i not in collector and i not in loop:
+            continue
+        matte = matte_of(image, landmarks[i])
+        if i in collector:
+            collector.add(i, image, matte, landmarks[i], neck.pixels(track, i))
+        if i in loop:
+            jpegs.append(encode_jpeg(image, config.jpeg_quality))
+            pngs.append(encode_png(refine_edges(matte, image)))
+        if i in plate_at:
+            plate_frames.append(image)
+            plate_mattes.append(matte)
+    plate, still = median_plate(plate_frames, plate_mattes)
+    return Prepared(
+        collector.store(), loop, tuple(jpegs), tuple(pngs),
+        encode_jpeg(plate, config.jpeg_quality) if still > _PLATE_STILL else None, chin_m,
+    )  # fmt: skip

@@ -1,0 +1,83 @@
+"""What is known of the map before the fit: which texels are drawn, how far each may go, which are neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..gaussians.config import GaussianConfig
+from .config import Weights
+from .geometry import NECK_CUT_M
+from .losses import MapPrior
+
+if TYPE_CHECKING:
+    from ..head import HeadModel, UVLayout
+
+_FAR_M = 0.015  # neighbours on the page further apart than this in space do not pull at each other
+_SEEN = 0.10  # visibility at which a texel counts as fully seen
+_INNER = ("teeth_upper", "teeth_lower", "tongue", "cavity", "socket", "eyes")
+_INNER_OFFSET_M = 1.0e-3
+_OPAQUE = ("lips", "face", "nose", "lids")
+
+
+def region_mask(layout: UVLayout, head: HeadModel, *names: str) -> Tensor:
+    """Texels of any of the named regions, [N] bool."""
+    wanted = [head.regions.names.index(name) for name in names if name in head.regions.names]
+    return torch.isin(layout.region, torch.tensor(wanted))
+
+
+def drawn_texels(layout: UVLayout, head: HeadModel, points_m: Tensor, chin_m: float) -> Tensor:
+    """Texels that are drawn, [N] bool: not those below the neck line, which no frame would ever hold in check.
+
+    `points_m` [N, 3] are the texels on the neutral head.
+    """
+    skin = region_mask(layout, head, "neck", "scalp", "face", "ears")
+    return ~(skin & (points_m[:, 1] < chin_m - NECK_CUT_M))
+
+
+def map_prior(
+    layout: UVLayout,
+    head: HeadModel,
+    drawn: Tensor,  # [N] bool
+    points_m: Tensor,  # [N, 3] on the neutral head
+    hair_m: Tensor,  # [N] length of the hair offset
+    visibility: Tensor,  # [N]
+    limits: GaussianConfig,
+    weights: Weights,
+) -> MapPrior:
+    """Limits and neighbours of the drawn texels, in their order."""
+    scalp = region_mask(layout, head, "scalp") | (hair_m > 0.002)
+    inner = region_mask(layout, head, *_INNER)
+    offset = torch.where(scalp, limits.offset_max_scalp_m, limits.offset_max_m)
+    offset = torch.where(inner, torch.tensor(_INNER_OFFSET_M), offset)
+    scale = torch.where(scalp, limits.scale_max_scalp_m, limits.scale_max_m)
+    pairs = _neighbours(layout, points_m)
+    pairs = pairs[drawn[pairs].all(1)]
+    same_side = inner[pairs[:, 0]] == inner[pairs[:, 1]]
+    pairs = pairs[same_side]
+    sight = (visibility / _SEEN).clamp(0, 1)
+    sight = torch.where(inner, torch.tensor(0.8), sight)  # seen now and then, when the mouth is open
+    blind = 1 - sight[pairs].amin(1)
+    place = torch.cumsum(drawn.long(), 0) - 1
+    return MapPrior(
+        offset_max_m=offset[drawn],
+        scale_max_m=scale[drawn],
+        opaque=region_mask(layout, head, *_OPAQUE)[drawn].float(),
+        pairs=place[pairs],
+        pair_weight=weights.smooth + weights.smooth_unseen * blind,
+    )
+
+
+def _neighbours(layout: UVLayout, points_m: Tensor) -> Tensor:
+    """Pairs of texels side by side on the page and near each other in space, [P, 2]."""
+    side = layout.size
+    page = torch.full((side, side), -1, dtype=torch.long)
+    row, col = layout.row_col.unbind(-1)
+    page[row, col] = torch.arange(layout.count)
+    across = torch.stack([page[:, :-1].flatten(), page[:, 1:].flatten()], 1)
+    down = torch.stack([page[:-1].flatten(), page[1:].flatten()], 1)
+    pairs = torch.cat([across, down])
+    pairs = pairs[(pairs >= 0).all(1)]
+    return pairs[(points_m[pairs[:, 0]] - points_m[pairs[:, 1]]).norm(dim=1) < _FAR_M]

@@ -1,0 +1,1 @@
+"""A person's head as Gaussians on the triangles of a head model: map, rigging, avatar file, renderer."""
