@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import re
 from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
@@ -120,17 +122,26 @@ class AdaptAvatar(io.ComfyNode):
         consent_expires: str = "",
         graph_test: bool = False,
     ) -> io.NodeOutput:
-        """Train."""
+        """Train; what a cancelled run had reached is kept as an avatar file."""
         from ..ggtalker_core.adapt import AdaptConfig, adapt_avatar
 
         record = consent(consent_basis, consent_statement, consent_expires)
-        config = AdaptConfig.named("tiny" if graph_test else preset, seed=seed)
+        config = dataclasses.replace(AdaptConfig.named("tiny" if graph_test else preset), seed=seed)
         with host.job() as job, host.whole_device():
             avatar = adapt_avatar(
-                clip, track, config, consent=record, resume=resume, progress=job.progress, device=job.device
-            )
-        report = report_text(avatar)
-        return io.NodeOutput(avatar, convert.to_image([avatar.thumbnail]), report, ui={"ggtalker_report": [report]})
+                clip, track, config, consent=record, resume=resume, progress=job.progress, device=job.device,
+                on_checkpoint=keep, name=name.strip() or None,
+            )  # fmt: skip
+        report, picture = report_text(avatar), convert.to_image([avatar.thumbnail])
+        return io.NodeOutput(avatar, picture, report, ui=convert.on_node(report, picture))
+
+
+def keep(checkpoint: Avatar) -> None:
+    """Save an interrupted adaptation where Load Avatar finds it."""
+    from ..ggtalker_core.gaussians.avatar_file import save_avatar
+
+    name = re.sub(r"[^\w.-]+", "_", checkpoint.info.name)[:60]
+    save_avatar(checkpoint, host.avatar_folder() / f"interrupted_{name}{host.AVATAR_SUFFIX}")
 
 
 def consent(basis: str, statement: str, expires: str) -> ConsentRecord:

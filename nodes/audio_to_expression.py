@@ -44,6 +44,14 @@ class AudioToExpression(io.ComfyNode):
                     tooltip="How far the mouth moves. 1 is natural, less mumbles, more articulates.",
                 ),
                 io.Float.Input(
+                    "jaw_gain",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="How far the jaw opens, on top of mouth_gain. Closed lips stay closed.",
+                ),
+                io.Float.Input(
                     "smoothing",
                     default=0.0,
                     min=0.0,
@@ -81,7 +89,7 @@ class AudioToExpression(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=8,
+                    default=10,
                     min=1,
                     max=100,
                     optional=True,
@@ -103,26 +111,23 @@ class AudioToExpression(io.ComfyNode):
         cls,
         audio: dict[str, Any],
         mouth_gain: float,
+        jaw_gain: float,
         smoothing: float,
         seed: int,
         avatar: Avatar | None = None,
         fps: float = 25.0,
         guidance: float = 1.0,
-        steps: int = 8,
+        steps: int = 10,
     ) -> io.NodeOutput:
         """Speak."""
         from ..ggtalker_core.expression import speak
+        from ..ggtalker_core.head import load_head
 
         with host.job() as job:
+            arkit = None if avatar is None else load_head(avatar.head_model).arkit
             motion = speak(
-                convert.to_audio_track(audio),
-                style=None if avatar is None else avatar.style,
-                fps=convert.to_fps(fps),
-                seed=seed,
-                steps=steps,
-                guidance=guidance,
-                mouth_gain=mouth_gain,
-                smoothing=smoothing,
-                progress=job.progress,
-            )
+                convert.to_audio_track(audio), style=None if avatar is None else avatar.style, arkit=arkit,
+                fps=convert.to_fps(fps), seed=seed, steps=steps, guidance=guidance, mouth_gain=mouth_gain,
+                jaw_gain=jaw_gain, smoothing=smoothing, progress=job.progress,
+            )  # fmt: skip
         return io.NodeOutput(motion)

@@ -97,7 +97,8 @@ class LoadAvatar(io.ComfyNode):
         with host.ordinary_tensors():
             avatar = load_avatar(avatar_path(avatar_file))
         report = report_text(avatar)
-        return io.NodeOutput(avatar, convert.to_image([avatar.thumbnail]), report, ui={"ggtalker_report": [report]})
+        picture = convert.to_image([avatar.thumbnail])
+        return io.NodeOutput(avatar, picture, report, ui=convert.on_node(report, picture))
 
 
 class SaveAvatar(io.ComfyNode):
@@ -148,7 +149,7 @@ class SaveAvatar(io.ComfyNode):
         path.parent.mkdir(parents=True, exist_ok=True)
         save_avatar(avatar, path)
         text = f"Saved {path.name} ({path.stat().st_size / 2**20:.1f} MiB) in {path.parent}"
-        return io.NodeOutput(avatar, path.name, ui={"ggtalker_report": [text]})
+        return io.NodeOutput(avatar, path.name, ui=convert.on_node(text))
 
 
 def is_file_name(name: str) -> bool:
@@ -167,12 +168,10 @@ def bad_name(name: str) -> str:
 
 def free_path(name: str, overwrite: bool) -> Path:
     """Where to write: inside models/ggtalker_avatars, with a number added unless a file may be replaced."""
-    import folder_paths
-
     name = name.strip().removesuffix(host.AVATAR_SUFFIX)
     if not is_file_name(name):
         raise UnsafePathError(bad_name(name))
-    folder = Path(folder_paths.get_folder_paths(host.AVATARS)[0])
+    folder = host.avatar_folder()
     path = folder / f"{name}{host.AVATAR_SUFFIX}"
     number = 2
     while path.exists() and not overwrite:

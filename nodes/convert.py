@@ -64,6 +64,14 @@ def coverage(frames: Sequence[RgbaFrame]) -> Tensor:
     return to_image(np.full(f.rgb.shape[:2], 255, np.uint8) if f.alpha is None else f.alpha for f in frames)
 
 
+def on_node(report: str, image: Tensor | None = None) -> dict[str, Any]:
+    """What is shown on the node after a run: a text (web/js/report.js), and pictures by ComfyUI's own means."""
+    from comfy_api.latest import ui
+
+    shown = {} if image is None else ui.PreviewImage(image).as_dict()
+    return {**shown, "ggtalker_report": [report]}
+
+
 def to_bytes(image: Tensor) -> NDArray[np.uint8]:
     """A uint8 array of an IMAGE or MASK (or one frame of it): rounded, clamped, without alpha."""
     values = image.detach().float().cpu()

@@ -138,6 +138,13 @@ def register_folders() -> None:
     folder_paths.add_model_folder_path(AVATARS, str(Path(folder_paths.models_dir) / AVATARS))
 
 
+def avatar_folder() -> Path:
+    """Where avatars are saved."""
+    import folder_paths
+
+    return Path(folder_paths.get_folder_paths(AVATARS)[0])
+
+
 def input_file(name: str) -> Path:
     """The file behind a name of the input folder (or `NAME [output]`, `NAME [temp]`), checked to lie inside."""
     import folder_paths

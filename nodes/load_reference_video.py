@@ -119,7 +119,7 @@ class LoadReferenceVideo(io.ComfyNode):
             frames = [next(iter(clip.frames(i, i + 1))) for i in convert.spread(clip.count, 16)]
             audio = convert.to_audio(clip.audio, silence_s=float(clip.duration_s))
         report = clip.report.text()
-        return io.NodeOutput(clip, audio, convert.to_image(frames), report, ui={"ggtalker_report": [report]})
+        return io.NodeOutput(clip, audio, convert.to_image(frames), report, ui=convert.on_node(report))
 
 
 def open_trimmed(

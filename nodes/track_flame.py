@@ -73,6 +73,5 @@ class TrackFLAME(io.ComfyNode):
             track = track_clip(seen, landmarks=points, progress=job.progress, device=job.device)
             head = load_head(track.head_model)
             shown = convert.spread(clip.count, 8)
-            drawn = [draw_overlay(track, i, next(iter(clip.frames(i, i + 1))), head) for i in shown]
-        ui = {"ggtalker_report": [track.report]}
-        return io.NodeOutput(track, convert.to_image(drawn), track.report, ui=ui)
+            drawn = convert.to_image(draw_overlay(track, i, next(iter(clip.frames(i, i + 1))), head) for i in shown)
+        return io.NodeOutput(track, drawn, track.report, ui=convert.on_node(track.report, drawn[:1]))
