@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..body.plate import median_plate
 from ..types import BodyLoop
 from .body_loop import choose_loop, encode_jpeg, encode_png
 from .config import AdaptConfig
 from .frames import BYTES_PER_PIXEL, FrameCollector, FrameStore, choose_frames
 from .geometry import NeckLine, chin_height_m, plan_crops
 from .matte import MatteOf, refine_edges
-from .plate import median_plate
 from .style import mouth_opening
 
 if TYPE_CHECKING:

@@ -1,0 +1,232 @@
+"""Sets a rendered head back into the avatar's body loop, frame by frame, when somebody pulls."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import InvalidInputError, UnreadableFileError
+from ..types import Avatar, MotionTrack, RgbaFrame, TalkingVideo
+from .config import BodyConfig
+from .masks import above_line, feathered, grown, outline
+from .plate import fill, person_free
+from .set_back import set_back
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from ..head import HeadModel
+
+_FACE = ("face", "lips", "lids", "brows", "nose")
+_CHIN = 152  # landmark
+_LINE_HALF_WIDTH_M, _LINE_DROP_M, _LINE_DEPTH_M = 0.08, 0.012, 0.03
+_STILL_RAD, _STILL_M = 0.01, 0.002  # a motion this near to the loop's own pose keeps that pose
+
+
+@dataclass(frozen=True)
+class _BodyFrame:
+    """One decoded frame of the loop at the size of the output."""
+
+    image: NDArray[np.uint8]  # [H, W, 3]
+    matte: NDArray[np.uint8]  # [H, W]
+    plate: NDArray[np.uint8]  # [H, W, 3]
+
+
+class Compositor:
+    """Holds what all frames share: outlines of the face, the plate, a few decoded body frames."""
+
+    def __init__(
+        self, avatar: Avatar, size_px: tuple[int, int] | None = None, fps: Fraction | None = None,
+        head: HeadModel | None = None, config: BodyConfig | None = None,
+    ):  # fmt: skip
+        """Prepare for frames of `size_px` (the avatar's own by default) at `fps` (the loop's)."""
+        from ..head import load_head
+
+        self.avatar, self.config = avatar, config or BodyConfig()
+        self.size_px = size_px or avatar.size_px
+        self.fps = fps or avatar.body.fps
+        whole = head or load_head(avatar.head_model)
+        self._face = whole.subset(whole.regions.vertices(*_FACE).nonzero().flatten())
+        self._chin_m = _chin_height_m(whole, avatar.shape)
+        self._decoded: OrderedDict[int, _BodyFrame] = OrderedDict()
+        plate = avatar.body.plate_jpeg
+        self._plate = None if plate is None else self._sized(_decode(plate, "the background plate"))
+
+    def frame(self, index: int, rendered: RgbaFrame, motion: MotionTrack | None = None) -> RgbaFrame:
+        """Output frame `index`: `rendered` (premultiplied over black) set back into the body.
+
+        `motion` tells where the new face is; without it the face is taken to be where the body loop has it, with the
+        mouth as far open as in the loop.
+        """
+        if rendered.alpha is None:
+            return rendered
+        width, height = self.size_px
+        if rendered.rgb.shape[:2] != (height, width):
+            raise InvalidInputError(
+                f"A rendered frame is {rendered.rgb.shape[1]}x{rendered.rgb.shape[0]}, expected {width}x{height}."
+            )
+        loop = self.avatar.body.frame_at(index, self.fps)
+        body = self._body(loop)
+        mask, unit_px = self._mask(loop, index, body, rendered.alpha, motion)
+        rgb = set_back(
+            body.image, body.plate, rendered.rgb, rendered.alpha, mask,
+            match_px=self.config.match * unit_px, match_limit=self.config.match_limit,
+        )  # fmt: skip
+        return RgbaFrame(rgb)
+
+    def _mask(
+        self, loop: int, index: int, body: _BodyFrame, alpha: NDArray[np.uint8], motion: MotionTrack | None
+    ) -> tuple[NDArray[np.float32], float]:
+        """Where the head replaces the frame [H, W], and the height of the face in pixels."""
+        width, height = self.size_px
+        old = self._outline_points(loop, None, 0)
+        new = old if motion is None else self._outline_points(loop, motion, index)
+        unit = max(8.0, float(np.ptp(old[:, 1])) * 1.3)  # the face's height to about the head's
+        face = np.maximum(outline(old, height, width), outline(new, height, width))
+        face = grown(face, self.config.grow * 2 * unit)
+        if self.config.region == "head" or (self.config.region == "auto" and self._moved(loop, index, motion)):
+            line = self._neck_line(loop)
+            above = above_line(line, height, width, 0.02 * unit)
+            head = np.maximum(body.matte, alpha).astype(np.float32) * above
+            face = np.maximum(face, grown((head > 100).astype(np.uint8) * 255, self.config.grow * unit))
+        return feathered(face, self.config.feather * unit), unit
+
+    def _moved(self, loop: int, index: int, motion: MotionTrack | None) -> bool:
+        """Whether the motion brings a head pose that is not the loop's."""
+        if motion is None or (motion.rotation_rad is None and motion.translation_m is None):
+            return False
+        track = self.avatar.body.track
+        turned = shifted = 0.0
+        if motion.rotation_rad is not None:
+            turned = float((motion.rotation_rad[index] - track.rotation_rad[loop]).norm())
+        if motion.translation_m is not None:
+            shifted = float((motion.translation_m[index] - track.translation_m[loop]).norm())
+        return turned > _STILL_RAD or shifted > _STILL_M
+
+    def _outline_points(self, loop: int, motion: MotionTrack | None, index: int) -> NDArray[np.float32]:
+        """The face's vertices in the picture, [P, 2]: the loop's own face, or the one the motion makes of it."""
+        from ..head.pose import transform
+
+        track = self.avatar.body.track
+        at = slice(loop, loop + 1)
+        expression, jaw = track.expression[at], track.jaw_rad[at]
+        rotation, translation = track.rotation_rad[at], track.translation_m[at]
+        if motion is not None:
+            now = slice(index, index + 1)
+            expression, jaw = motion.expression[now], motion.jaw_rad[now]
+            rotation = rotation if motion.rotation_rad is None else motion.rotation_rad[now]
+            translation = translation if motion.translation_m is None else motion.translation_m[now]
+        points = self._face.vertices(self.avatar.shape, expression, jaw, track.neck_rad[at], track.eyes_rad[at])
+        return self._project(transform(points, rotation, translation)[0])
+
+    def _neck_line(self, loop: int) -> NDArray[np.float32]:
+        """Two points of the line under the chin, in the picture, [2, 2]."""
+        import torch
+
+        from ..head.pose import transform
+
+        y = self._chin_m - _LINE_DROP_M
+        points = torch.tensor([[[s * _LINE_HALF_WIDTH_M, y, _LINE_DEPTH_M] for s in (-1.0, 1.0)]])
+        track = self.avatar.body.track
+        at = slice(loop, loop + 1)
+        return self._project(transform(points, track.rotation_rad[at], track.translation_m[at])[0])
+
+    def _project(self, points: Tensor) -> NDArray[np.float32]:
+        """Camera space [P, 3] to pixels of the output [P, 2]."""
+        pixels = points @ self.avatar.intrinsics_px.T
+        flat = (pixels[:, :2] / pixels[:, 2:].clamp_min(1e-6)).numpy()
+        scale = np.array(self.size_px, np.float32) / np.array(self.avatar.size_px, np.float32)
+        return (flat * scale).astype(np.float32)
+
+    def _body(self, loop: int) -> _BodyFrame:
+        """A frame of the loop, decoded at most once while it is near."""
+        if loop in self._decoded:
+            self._decoded.move_to_end(loop)
+            return self._decoded[loop]
+        image = self._sized(_decode(self.avatar.body.frames_jpeg[loop], f"body frame {loop}"))
+        matte = self._sized(_decode(self.avatar.body.mattes_png[loop], f"body matte {loop}", grey=True))
+        plate = self._plate if self._plate is not None else fill(image, person_free(matte))
+        frame = _BodyFrame(image, matte, plate)
+        self._decoded[loop] = frame
+        while len(self._decoded) > max(1, self.config.cached_frames):
+            self._decoded.popitem(last=False)
+        return frame
+
+    def _sized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        import cv2
+
+        height, width = image.shape[:2]
+        if (width, height) == self.size_px:
+            return image
+        if max(width, height) > 4 * max(self.avatar.size_px):
+            raise UnreadableFileError(f"A picture in the avatar is {width}x{height}, far larger than its clip.")
+        smaller = width >= self.size_px[0]
+        return np.asarray(
+            cv2.resize(image, self.size_px, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC),
+            dtype=np.uint8,
+        )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The composite of a lazy video, made when somebody asks."""
+
+    compositor: Compositor
+    rendered: TalkingVideo
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[RgbaFrame]:
+        for i, frame in enumerate(self.rendered.frames(start, stop), start):
+            yield self.compositor.frame(i, frame, self.rendered.motion)
+
+
+def inpaint(avatar: Avatar, rendered: TalkingVideo, config: BodyConfig | None = None) -> TalkingVideo:
+    """Set the rendered head of a lazy video back into the avatar's body loop; nothing is computed yet.
+
+    Raises InvalidInputError for an avatar without a body loop.
+    """
+    if avatar.body.count == 0:
+        raise InvalidInputError(f"The avatar '{avatar.info.name}' carries no body loop to set the head into.")
+    compositor = Compositor(avatar, rendered.size_px, rendered.fps, config=config)
+    return dataclasses.replace(rendered, source=_Source(compositor, rendered))
+
+
+def inpaint_frames(
+    avatar: Avatar,
+    frames: Iterable[tuple[NDArray[np.uint8], NDArray[np.uint8]]],  # ([H, W, 3] premultiplied, [H, W] coverage)
+    *,
+    start: int = 0,
+    fps: Fraction | None = None,
+    motion: MotionTrack | None = None,
+    config: BodyConfig | None = None,
+) -> Iterator[NDArray[np.uint8]]:
+    """The same for plain pictures with masks (from other nodes), one at a time; `start` is the first one's place."""
+    compositor: Compositor | None = None
+    for i, (rgb, alpha) in enumerate(frames, start):
+        if compositor is None:
+            compositor = Compositor(avatar, (rgb.shape[1], rgb.shape[0]), fps, config=config)
+        yield compositor.frame(i, RgbaFrame(rgb, alpha), motion).rgb
+
+
+def _decode(data: bytes, what: str, grey: bool = False) -> NDArray[np.uint8]:
+    """An encoded image as sRGB [H, W, 3] or grey [H, W]. Raises UnreadableFileError."""
+    import cv2
+
+    flag = cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if data else None
+    if image is None:
+        raise UnreadableFileError(f"{what} in the avatar file cannot be decoded; adapt the avatar again.")
+    return np.asarray(image if grey else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _chin_height_m(head: HeadModel, shape: Tensor) -> float:
+    """The height of the person's chin at rest, in head axes."""
+    rest = head.rest()
+    rest["shape"] = shape[None]
+    return float(head.landmarks.points(head.vertices(**rest))[0, _CHIN, 1])
