@@ -23,6 +23,19 @@ def ping_pong(count: int, length: int) -> list[int]:
     return [min(i % period, period - i % period) if count > 1 else 0 for i in range(length)]
 
 
+def to_length(motion: MotionTrack, length: int) -> MotionTrack:
+    """The motion cut to `length` frames, or run there and back until it is that long; its sound is dropped.
+
+    Raises InvalidInputError where the motion has no frame, or none is asked for.
+    """
+    if length < 1:
+        raise InvalidInputError(f"A motion needs at least one frame, got {length}.")
+    index = ping_pong(motion.count, length)
+    names = ("expression", "jaw_rad", "eyes_rad", "eyelids", "rotation_rad", "translation_m")
+    changes = {name: None if getattr(motion, name) is None else getattr(motion, name)[index] for name in names}
+    return dataclasses.replace(motion, audio=None, **changes)
+
+
 def take_pose(motion: MotionTrack, other: MotionTrack, *, gaze: bool = True) -> MotionTrack:
     """`motion` with the head pose (and gaze) of `other`, brought to its frame rate and looped to its length.
 

@@ -25,6 +25,7 @@ from ggtalker_core.motion import (
     scale_mouth,
     smooth_motion,
     take_pose,
+    to_length,
 )
 from ggtalker_core.motion.rotations import from_quaternions, to_quaternions
 from ggtalker_core.types import AudioTrack, MotionTrack
@@ -207,6 +208,14 @@ def test_take_and_hold_pose():
     for bad in (lambda: take_pose(speech, speech), lambda: hold_pose(speech), lambda: hold_pose(out, 100)):
         with pytest.raises(InvalidInputError):
             bad()
+
+
+def test_to_length():
+    m = motion(5)
+    assert torch.equal(to_length(m, 3).jaw_rad, m.jaw_rad[:3])
+    assert torch.equal(to_length(m, 8).expression, m.expression[[0, 1, 2, 3, 4, 3, 2, 1]])
+    with pytest.raises(InvalidInputError):
+        to_length(m, 0)
 
 
 def test_file_round_trip(tmp_path):

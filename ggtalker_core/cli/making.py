@@ -1,0 +1,220 @@
+"""The commands that make something: talk, track, adapt, speak."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidInputError
+from .console import Bar, give, say
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..pipeline import MarkOptions, SpeakingOptions, ViewOptions
+    from ..types import AudioTrack, Avatar, ConsentRecord, MotionTrack, ReferenceClip, Track
+    from ..video import WrittenVideo
+
+_DEFAULT_STATEMENT = "Stated by running this command on the clip: the person shown agrees to this use of it."
+
+
+def talk(options: argparse.Namespace) -> int:
+    """Clip and voice to video."""
+    from ..gaussians.avatar_file import save_avatar
+    from ..pipeline import create_avatar, talk
+    from ..video import read_audio
+
+    _check_target(options.out, ".mp4")
+    audio = read_audio(options.audio)
+    bar = Bar("avatar", quiet=options.quiet)
+    clip, track, avatar = create_avatar(
+        options.video, preset=options.preset, consent=consent_of(options), fps=options.fps, start_s=options.start,
+        end_s=options.end, device=options.device, backend=options.backend, progress=bar,
+    )  # fmt: skip
+    bar.close()
+    say(f"{clip.name}: {clip.report.text()}\n{track.report}")
+    if options.save_avatar:
+        save_avatar(avatar, options.save_avatar)
+    bar = Bar("video", quiet=options.quiet)
+    written = talk(
+        avatar,
+        audio,
+        options.out,
+        speaking=_speaking(options),
+        view=_view(options),
+        marks=_marks(options),
+        progress=bar,
+    )
+    bar.close()
+    _give_video(written, avatar, options)
+    return 0
+
+
+def track(options: argparse.Namespace) -> int:
+    """Clip to track file."""
+    from ..tracking import save_track
+
+    _check_target(options.out, ".safetensors")
+    clip, found = _tracked(options)
+    save_track(found, options.out)
+    if options.overlay:
+        _write_overlay(clip, found, options)
+    result = {
+        "track": str(options.out), "clip": clip.name, "frames": found.count, "fps": str(found.fps),
+        "valid_frames": int(found.valid.sum()), "median_error_px": float(found.error_px.median()),
+        "clip_report": clip.report.text(), "report": found.report,
+    }  # fmt: skip
+    give(result, f"{clip.report.text()}\n{found.report}\nWritten: {options.out}", options.json)
+    return 0
+
+
+def adapt(options: argparse.Namespace) -> int:
+    """Clip to avatar file; what there is when it is cancelled is kept beside it as a checkpoint."""
+    from ..adapt import adapt_avatar
+    from ..gaussians.avatar_file import load_avatar, save_avatar
+    from ..pipeline import adapt_config, choose_device
+    from ..provenance import check_consent
+
+    _check_target(options.out, ".safetensors")
+    consent = check_consent(consent_of(options))
+    resume = load_avatar(options.resume) if options.resume else None
+    clip, found = _tracked(options)
+    checkpoint = options.out.with_name("checkpoint." + options.out.name)
+
+    def keep(avatar: Avatar) -> None:
+        save_avatar(avatar, checkpoint)
+        say(f"\nKept as far as it got: {checkpoint} (go on with --resume)")
+
+    bar = Bar("adapting", quiet=options.quiet)
+    avatar = adapt_avatar(
+        clip, found, adapt_config(options.preset, options.backend), consent=consent, resume=resume, progress=bar,
+        device=choose_device(options.device), on_checkpoint=keep, name=options.name or Path(clip.name).stem,
+    )  # fmt: skip
+    bar.close()
+    save_avatar(avatar, options.out)
+    result = {
+        "avatar": str(options.out), "name": avatar.info.name, "preset": avatar.info.preset,
+        "watermark_id": avatar.info.watermark_id, "metrics": dict(avatar.info.metrics),
+        "bytes": options.out.stat().st_size, "clip_report": clip.report.text(), "track_report": found.report,
+    }  # fmt: skip
+    give(result, f"Avatar '{avatar.info.name}' ({avatar.info.preset}): {options.out}", options.json)
+    return 0
+
+
+def speak(options: argparse.Namespace) -> int:
+    """Avatar file to video."""
+    from ..gaussians.avatar_file import load_avatar
+    from ..pipeline import make_motion, orbit_camera, talk
+    from ..video import read_audio
+
+    _check_target(options.out, ".mp4")
+    avatar = load_avatar(options.avatar)
+    audio = read_audio(options.audio) if options.audio else None
+    bar = Bar("video", quiet=options.quiet)
+    if options.motion:
+        motion = _driving(options.motion, options, avatar, audio)
+    elif audio is not None:
+        motion = make_motion(avatar, audio, fps=options.fps, options=_speaking(options), progress=bar)
+    else:
+        raise InvalidInputError("Give --audio (what to say), or --motion (what to do), or both.")
+    view = _view(options)
+    if options.camera == "orbit":
+        view = dataclasses.replace(view, camera=orbit_camera(avatar, motion.count))
+    written = talk(avatar, audio, options.out, motion=motion, view=view, marks=_marks(options), progress=bar)
+    bar.close()
+    _give_video(written, avatar, options)
+    return 0
+
+
+def consent_of(options: argparse.Namespace) -> ConsentRecord:
+    """What the options state, dated today. Without options: that whoever runs the command states it, told on stderr."""
+    from ..types import ConsentRecord
+
+    basis, statement = options.basis or "written_consent", options.statement or _DEFAULT_STATEMENT
+    say(f"Consent: {basis}: {statement}  (--basis, --statement say it in your words)")
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    return ConsentRecord(basis, statement, today, options.expires)
+
+
+def _check_target(path: Path, suffix: str) -> None:
+    """Refuse a target that could not be written, before hours of work."""
+    if path.suffix.lower() != suffix:
+        raise InvalidInputError(f"--out must end in {suffix}, got '{path.name}'.")
+    if not path.resolve().parent.is_dir():
+        raise InvalidInputError(f"The folder of --out does not exist: {path.resolve().parent}. Create it first.")
+
+
+def _tracked(options: argparse.Namespace) -> tuple[ReferenceClip, Track]:
+    """The clip and its track, from a file where one is given."""
+    from ..pipeline import choose_device
+    from ..tracking import load_track, track_clip
+    from ..video import open_clip
+
+    clip = open_clip(options.video, start_s=options.start, end_s=options.end, fps=options.fps)
+    given: Path | None = getattr(options, "track", None)
+    if given is not None:
+        return clip, load_track(given)
+    bar = Bar("tracking", quiet=options.quiet)
+    found = track_clip(clip, progress=bar, device=choose_device(options.device))
+    bar.close()
+    return clip, found
+
+
+def _write_overlay(clip: ReferenceClip, found: Track, options: argparse.Namespace) -> None:
+    """The clip with the tracked head drawn over it."""
+    from ..head import load_head
+    from ..tracking import draw_overlay
+    from ..video import write_video
+
+    head = load_head(found.head_model)
+    frames = (draw_overlay(found, i, frame, head) for i, frame in enumerate(clip.frames()))
+    bar = Bar("overlay", quiet=options.quiet)
+    write_video(
+        options.overlay, frames, fps=clip.fps, size_px=clip.size_px, audio=clip.audio, progress=bar, count=clip.count
+    )
+    bar.close()
+
+
+def _driving(path: Path, options: argparse.Namespace, avatar: Avatar, audio: AudioTrack | None) -> MotionTrack:
+    """A motion file, or the motion of a track file, at the wanted rate; as long as the sound where there is one."""
+    from ..motion import load_motion, retime, to_length
+    from ..tracking import load_track
+    from ..types import frame_count
+
+    motion = load_track(path).to_motion() if path.name.endswith(".track.safetensors") else load_motion(path)
+    motion = retime(motion, options.fps or avatar.body.fps)
+    return motion if audio is None else to_length(motion, frame_count(audio.duration_s, motion.fps))
+
+
+def _speaking(options: argparse.Namespace) -> SpeakingOptions:
+    from ..pipeline import SpeakingOptions
+
+    return SpeakingOptions(seed=options.seed, mouth_gain=options.mouth_gain, smoothing=options.smoothing)
+
+
+def _view(options: argparse.Namespace) -> ViewOptions:
+    from ..pipeline import ViewOptions
+
+    return ViewOptions(backend=options.backend, device=options.device, crf=options.crf)
+
+
+def _marks(options: argparse.Namespace) -> MarkOptions:
+    from ..pipeline import MarkOptions
+    from ..provenance import LabelConfig
+
+    label = LabelConfig(preset=options.label, text=options.label_text)
+    return MarkOptions(watermark=not options.no_watermark, label=label, no_label=options.label == "none")
+
+
+def _give_video(written: WrittenVideo, avatar: Avatar, options: argparse.Namespace) -> None:
+    result: dict[str, Any] = {
+        "video": str(options.out), "frames": written.count, "fps": str(written.fps),
+        "seconds": float(written.duration_s), "size_px": list(written.size_px), "bytes": written.bytes,
+        "audio_samples": written.audio_samples, "audio_codec": written.audio_codec,
+        "avatar": avatar.info.name, "watermark_id": avatar.info.watermark_id, "watermark": not options.no_watermark,
+        "label": options.label,
+    }  # fmt: skip
+    text = f"{options.out}: {written.count} frames, {float(written.duration_s):.2f} s, {written.bytes / 1e6:.1f} MB"
+    give(result, text, options.json)

@@ -1,0 +1,240 @@
+"""Self-reenactment: fit on the first 10/11 of a clip, draw the rest from its tracked motion, compare.
+
+The fit is handed a clip that ends before the first test frame. The test frames are read by the tracker (landmarks
+only: shape, focal length and everything else that is shared come from the fit), by the mask, and by the comparison.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..adapt.geometry import NeckLine, chin_height_m
+from ..adapt.matte import keep_person
+from ..adapt.plate import fill, median_plate, person_free
+from ..errors import NoFaceError
+from ..gaussians.avatar_renderer import AvatarRenderer
+from ..gaussians.drive import HeadPose
+from ..progress import Progress, SubProgress, silent
+from ..types import ConsentRecord
+from .config import EvaluateConfig
+from .masks import HeadMask, head_mask, nearest_frame, paste
+from .result import Evaluation
+from .scores import Scores
+from .sheet import Row
+from .split import split
+from .usage import Stopwatch, peak_gpu_memory_mb, peak_memory_mb
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..adapt import AdaptConfig
+    from ..head import HeadModel
+    from ..tracking.finder import FaceFinder
+    from ..types import Avatar, ReferenceClip, Track
+
+    Image = NDArray[np.uint8]  # [H, W, 3]
+    TrackFit = Callable[[ReferenceClip, Progress], Track]
+    TrackTest = Callable[[ReferenceClip, Track, Progress], Track]
+
+_TRACKED, _ADAPTED = 0.3, 0.8  # shares of the progress bar
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was made from the first part alone."""
+
+    clip: ReferenceClip
+    track: Track
+    avatar: Avatar
+
+
+def fit(
+    clip: ReferenceClip,
+    config: AdaptConfig,
+    *,
+    device: str = "cpu",
+    progress: Progress = silent,
+    watch: Stopwatch | None = None,
+    track: Track | None = None,
+) -> Fitted:
+    """Track and adapt the fit part. `clip` must already be cut: nothing here knows of a test part."""
+    from ..adapt import adapt_avatar
+    from ..tracking import track_clip
+
+    watch = watch or Stopwatch()
+    with watch.stage("track"):
+        part = SubProgress(progress, 0.0, _TRACKED / _ADAPTED, "Tracking: ")
+        found = track or track_clip(clip, progress=part, device=device)
+    with watch.stage("adapt"):
+        part = SubProgress(progress, _TRACKED / _ADAPTED, 1.0, "Adapting: ")
+        avatar = adapt_avatar(clip, found, config, consent=_consent(), progress=part, device=device)
+    return Fitted(clip, found, avatar)
+
+
+def _consent() -> ConsentRecord:
+    """The avatar of an evaluation is thrown away; its record says so."""
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    return ConsentRecord("licensed_dataset", "Measurement only: the avatar is not kept and no video is made.", today)
+
+
+def self_reenactment(
+    clip: ReferenceClip,
+    config: AdaptConfig,
+    evaluate: EvaluateConfig | None = None,
+    *,
+    device: str = "cpu",
+    progress: Progress = silent,
+    track_test: TrackTest | None = None,
+) -> Evaluation:
+    """Measure an adaptation on held-out frames.
+
+    Args:
+        clip: the whole clip.
+        config: the preset under test.
+        evaluate: the protocol's numbers.
+        device: of tracking, fit and rendering.
+        progress: may raise to cancel.
+        track_test: replaces the landmark-only tracking of the test frames.
+
+    Raises:
+        NoFaceError: no face in the test part.
+        GGTalkerError: of the stage that could not do its work.
+    """
+    from ..tracking.finder import FaceFinder
+
+    evaluate = evaluate or EvaluateConfig()
+    watch = Stopwatch()
+    fit_clip, test_clip = split(clip, evaluate)
+    fitted = fit(fit_clip, config, device=device, progress=SubProgress(progress, 0.0, _ADAPTED), watch=watch)
+    with watch.stage("track"):
+        tracker = track_test or _track_by_landmarks(device)
+        test_track = tracker(test_clip, fitted.track, SubProgress(progress, _ADAPTED, 0.85, "Test frames: "))
+    if not bool(test_track.valid.any()):
+        raise NoFaceError(f"No face was found in the last part of '{clip.name}', which is the test.")
+    renderer = AvatarRenderer(fitted.avatar, backend=config.backend, device=device)
+    bench = _Bench(fitted, test_clip, test_track, renderer, FaceFinder(device), evaluate, watch)
+    ours, nearest, rows, scored = bench.run(SubProgress(progress, 0.85, 1.0, "Comparing: "))
+    return Evaluation(
+        clip=clip.name, preset=config.preset, device=device, frames_fit=fit_clip.count, frames_test=test_clip.count,
+        frames_scored=len(scored), size_px=clip.size_px, seconds=dict(watch.wall_s), cpu_seconds=dict(watch.cpu_s),
+        peak_memory_mb=peak_memory_mb(), peak_gpu_memory_mb=peak_gpu_memory_mb(device), ours=ours, nearest=nearest,
+        rows=tuple(rows), frames=tuple(fit_clip.count + i for i in scored), clip_sha256=clip.sha256,
+    )  # fmt: skip
+
+
+def _track_by_landmarks(device: str) -> TrackTest:
+    """The bundled tracker with all that is shared held at the fit's values."""
+    from ..tracking import track_clip
+
+    def run(clip: ReferenceClip, shared: Track, progress: Progress) -> Track:
+        return track_clip(clip, progress=progress, device=device, shared=shared)
+
+    return run
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """The comparison of test frames, one at a time."""
+
+    fitted: Fitted
+    clip: ReferenceClip
+    track: Track
+    renderer: AvatarRenderer
+    finder: FaceFinder
+    config: EvaluateConfig
+    watch: Stopwatch
+
+    def run(self, progress: Progress) -> tuple[Scores, Scores, list[Row], list[int]]:
+        """Scores of ours and of the nearest frame, rows for the sheet, the test frames that were scored."""
+        head = self.renderer.head.to("cpu")
+        neck = NeckLine.under(chin_height_m(head, self.fitted.track.shape))
+        chosen = [i for i in range(0, self.clip.count, self.config.test_step) if bool(self.track.valid[i])]
+        neighbours = self._neighbours(chosen)
+        pictures = dict(_picked(self.fitted.clip, sorted(set(neighbours.values()))))
+        plate = self._plate()
+        scale = self.config.reference_px / max(self.clip.size_px)
+        ours, nearest, rows = Scores(scale), Scores(scale), list[Row]()
+        shown = set(np.unique(np.linspace(0, len(chosen) - 1, self.config.sheet_rows).round().astype(int)).tolist())
+        for k, (i, original) in enumerate(_picked(self.clip, chosen)):
+            progress(k, len(chosen), f"test frame {k + 1} of {len(chosen)}")
+            mask, matte = self._mask(i, original, neck)
+            drawn, alpha = self._draw(i)
+            behind = plate if plate is not None else fill(original, person_free(matte))
+            made = paste(original, drawn, mask, behind, alpha)
+            other = paste(original, pictures[neighbours[i]], mask)
+            error = ours.add(original, made, mask)
+            nearest.add(original, other, mask)
+            truth = self._landmarks(original)
+            ours.add_landmarks(truth, self._landmarks(made))
+            nearest.add_landmarks(truth, self._landmarks(other))
+            if k in shown:
+                rows.append(Row(self.fitted.clip.count + i, original, made, other, error))
+        return ours, nearest, rows, chosen
+
+    def _neighbours(self, chosen: list[int]) -> dict[int, int]:
+        """For each test frame the frame of the fit part that looks most like it."""
+        track = self.fitted.track
+        usable = track.valid.nonzero().flatten().tolist()
+        known = track.landmarks_px[usable].numpy()
+        return {i: usable[nearest_frame(self.track.landmarks_px[i].numpy(), known)] for i in chosen}
+
+    def _plate(self) -> Image | None:
+        """The background of the fit part, where it stands still."""
+        valid = self.fitted.track.valid.nonzero().flatten().numpy()
+        count = min(self.config.plate_frames, len(valid))
+        index = np.unique(valid[np.linspace(0, len(valid) - 1, count).round().astype(int)]).tolist()
+        points = self.fitted.track.landmarks_px
+        frames = [image for _, image in _picked(self.fitted.clip, index)]
+        mattes = [self.finder.matte(image, points[i].numpy()) for i, image in zip(index, frames)]
+        plate, still = median_plate(frames, mattes)
+        return plate if still > self.config.plate_still else None
+
+    def _mask(self, i: int, image: Image, neck: NeckLine) -> tuple[HeadMask, NDArray[np.uint8]]:
+        """The head of a test frame, and the person's matte there."""
+        from ..adapt.frames import head_weight
+
+        points = self.track.landmarks_px[i].numpy()
+        centre = points.mean(0)
+        matte = keep_person(self.finder.matte(image, points), (int(centre[0]), int(centre[1])))
+        above = head_weight(points, neck.pixels(self.track, i), image.shape[0], image.shape[1])
+        return head_mask(matte, above, points, self.config), matte
+
+    def _draw(self, i: int) -> tuple[Image, NDArray[np.uint8]]:
+        """Our head in a test frame: premultiplied over black, and its coverage."""
+        with self.watch.stage("render"):
+            rendered, box = self.renderer.render_pose(HeadPose.of_track(self.track, i, i + 1))
+            width, height = self.clip.size_px
+            rgb, alpha = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
+            rows, columns = slice(box.y0, box.y1), slice(box.x0, box.x1)
+            rgb[rows, columns] = _bytes(rendered.rgb[0].cpu().numpy())
+            alpha[rows, columns] = _bytes(rendered.alpha[0, ..., 0].cpu().numpy())
+        return rgb, alpha
+
+    def _landmarks(self, image: Image) -> NDArray[np.float32] | None:
+        """What our detector sees in one picture by itself, [478, 2], or None."""
+        found = self.finder.detect_landmarks([image])
+        return found.landmarks_px[0].numpy() if bool(found.valid[0]) else None
+
+
+def _bytes(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    return (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
+
+
+def _picked(clip: ReferenceClip, index: list[int]) -> Iterator[tuple[int, Image]]:
+    """(place, picture) of some frames in ascending order, in one pass."""
+    if not index:
+        return
+    wanted = set(index)
+    for i, image in enumerate(clip.frames(index[0], index[-1] + 1), index[0]):
+        if i in wanted:
+            yield i, image
+
+
+def neck_of(head: HeadModel, track: Track) -> NeckLine:
+    """The neck line of a tracked person."""
+    return NeckLine.under(chin_height_m(head, track.shape))
