@@ -1,0 +1,156 @@
+"""The audio-to-expression prior as one object: networks, z-scoring, provenance; loading, saving, asking."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..errors import IncompatibleFileError, InvalidInputError
+from ..progress import Progress, silent
+from ..speech.weights import ASSETS, quantise, read_weights
+from .config import PriorConfig, SpeakConfig
+from .denoiser import Denoiser, Sound
+from .losses import Scale
+from .regression import Heard, RegressionTrunk
+from .sampler import cosine_schedule, sample
+
+PRIOR_FILE = ASSETS / "expression_prior.safetensors"
+PRIOR_FORMAT = "ggtalker.expression-prior"
+PRIOR_SHA256 = "d1d0e0940bc3cae07ce53f173c08aa02c957083c08447698d0c92eeac2b02a43"
+FORMAT_VERSION = "1"
+
+
+@dataclass(frozen=True)
+class MouthMotion:
+    """What the prior answers, per frame."""
+
+    channels: Tensor  # [T, 13] mouth channels (channels.CHANNELS)
+    closure: Tensor  # [T] probability that the lips are shut
+
+
+class ExpressionPrior:
+    """Regression trunk with, on top of it, the denoiser (None: the prior is the regression alone)."""
+
+    def __init__(
+        self,
+        config: PriorConfig,
+        scale: Scale,
+        trunk: RegressionTrunk,
+        denoiser: Denoiser | None,
+        metadata: Mapping[str, str] | None = None,
+    ):
+        self.config, self.scale, self.metadata = config, scale, dict(metadata or {})
+        self.trunk = trunk.eval().requires_grad_(False)
+        self.denoiser = None if denoiser is None else denoiser.eval().requires_grad_(False)
+        self.schedule = cosine_schedule(config.noise_steps)
+
+    @torch.no_grad()
+    def hear(self, features: Tensor) -> Heard:
+        """The regression's answer to features [T, F] at config.fps."""
+        if features.ndim != 2 or features.shape[1] != self.config.feature_width:
+            raise InvalidInputError(
+                f"The prior was trained on {self.config.feature_width} features per frame, got {list(features.shape)}."
+            )
+        return self.trunk(features[None])
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        features: Tensor,  # [T, F] at config.fps
+        *,
+        seed: int = 0,
+        settings: SpeakConfig | None = None,
+        manner: Tensor | None = None,  # [4], Manner.vector; None = plain
+        progress: Progress = silent,
+    ) -> MouthMotion:
+        """Mouth channels for every frame; the same seed gives the same motion. The mouth starts from rest."""
+        settings = settings or SpeakConfig()
+        heard = self.hear(features)
+        closure = torch.sigmoid(heard.closure[0])
+        if self.denoiser is None:
+            return MouthMotion(self.scale.restore(heard.channels[0]), closure)
+        rest = self.scale.normalise(torch.zeros(1, self.config.previous, self.config.channels))
+        scores = sample(
+            self._predictor(heard, manner, settings.guidance), features.shape[0], rest, window=self.config.window,
+            schedule=self.schedule, steps=settings.steps, seed=seed, variation=settings.variation, progress=progress,
+        )  # fmt: skip
+        return MouthMotion(self.scale.restore(scores), closure)
+
+    def _predictor(self, heard: Heard, manner: Tensor | None, guidance: float):
+        """The denoiser bound to the sound, with guidance."""
+        p, denoiser = self.config.previous, self.denoiser
+        assert denoiser is not None
+        style = torch.zeros(1, self.config.manner_width) if manner is None else manner.reshape(1, -1)
+
+        def padded(x: Tensor) -> Tensor:  # the frames before the first one hear what the first one hears
+            return torch.cat([x[:, :1].expand(-1, p, *x.shape[2:]), x], 1)
+
+        channels, closure, hidden = padded(heard.channels), padded(heard.closure), padded(heard.hidden)
+
+        def predict(noisy: Tensor, known: Tensor, step: Tensor, first: int, count: int) -> Tensor:
+            cut = slice(first, first + p + count)
+            sound = Sound(channels[:, cut], closure[:, cut], hidden[:, cut], style)
+            if guidance == 1.0:
+                return denoiser(noisy, known, sound, step, torch.zeros(1, dtype=torch.bool))
+            both = denoiser(
+                noisy.repeat(2, 1, 1),
+                known.repeat(2, 1),
+                sound.repeated(2),
+                step.repeat(2),
+                torch.tensor([False, True]),
+            )
+            return both[1:] + guidance * (both[:1] - both[1:])
+
+        return predict
+
+
+def save_prior(prior: ExpressionPrior, path: Path, trained: Mapping[str, str | float | int]) -> None:
+    """Write a prior (int8 matrices). `trained` says how it came to be and must not be empty."""
+    from safetensors.torch import save_file
+
+    if not trained:
+        raise InvalidInputError("A prior is only saved together with a statement of how it was trained.")
+    state = {f"trunk.{k}": v for k, v in prior.trunk.state_dict().items()}
+    if prior.denoiser is not None:
+        state |= {f"denoiser.{k}": v for k, v in prior.denoiser.state_dict().items()}
+    stored = quantise(state) | {"scale.mean": prior.scale.mean.float(), "scale.std": prior.scale.std.float()}
+    metadata = {
+        "format": PRIOR_FORMAT, "format_version": FORMAT_VERSION,
+        "config": json.dumps(dataclasses.asdict(prior.config)), "trained": json.dumps(dict(trained)),
+    }  # fmt: skip
+    part = path.with_suffix(".part")
+    save_file(stored, part, metadata)
+    part.replace(path)
+
+
+@lru_cache(maxsize=2)
+def load_prior(path: Path | None = None) -> ExpressionPrior:
+    """The bundled prior (checked against its known sha256), or one of your own from `path`.
+
+    Raises MissingWeightsError (missing, damaged, untrained) and IncompatibleFileError (another version or shape).
+    """
+    own = path is not None
+    path = PRIOR_FILE if path is None else path
+    state, metadata = read_weights(path, PRIOR_FORMAT, None if own else PRIOR_SHA256)
+    if metadata.get("format_version") != FORMAT_VERSION:
+        raise IncompatibleFileError(
+            f"{path} has format version {metadata.get('format_version')!r}; this pack reads version {FORMAT_VERSION}."
+        )
+    try:
+        config = PriorConfig(**json.loads(metadata["config"]))
+        trunk, denoiser = RegressionTrunk(config), None
+        trunk.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("trunk.")})
+        if any(k.startswith("denoiser.") for k in state):
+            denoiser = Denoiser(config)
+            denoiser.load_state_dict({k[9:]: v for k, v in state.items() if k.startswith("denoiser.")})
+        scale = Scale(state["scale.mean"], state["scale.std"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise IncompatibleFileError(f"{path} does not hold the networks that its metadata announce: {error}") from error
+    return ExpressionPrior(config, scale, trunk, denoiser, metadata)

@@ -1,0 +1,222 @@
+"""Training of the two networks of the audio prior, resumable, on CPU or GPU.
+
+First the regression trunk with its closure head, then, with the trunk frozen, the denoiser. Both keep an exponential
+moving average of their weights, which is what is validated and shipped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..progress import Progress, silent
+from .config import PriorConfig, TrainConfig
+from .denoiser import Denoiser, Sound
+from .losses import Scale, closure_loss, motion_loss
+from .regression import RegressionTrunk
+from .sampler import add_noise, cosine_schedule
+from .training_data import Batch, TrainingSet
+
+LossOf = Callable[[Batch, np.random.Generator], Tensor]
+Validate = Callable[[dict[str, Tensor], int], None]  # averaged weights, step
+
+
+@dataclass
+class Trained:
+    """The outcome of one run."""
+
+    weights: dict[str, Tensor]  # the averaged ones
+    steps: int
+    cpu_seconds: float
+    losses: list[float]
+
+
+class Averaged:
+    """Exponential moving average of a network's weights, warmed up over the first steps."""
+
+    def __init__(self, network: nn.Module, decay: float):
+        self.decay = decay
+        self.weights = {k: v.detach().clone() for k, v in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards the present weights."""
+        keep = min(self.decay, (1 + step) / (10 + step))
+        for name, value in network.state_dict().items():
+            self.weights[name].lerp_(value, 1 - keep)
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Linear warm-up, then half a cosine down to 2 %."""
+    fall = 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    return config.peak_rate * min(1.0, (step + 1) / config.warmup) * max(0.02, fall)
+
+
+def _save(path: Path, network: nn.Module, average: Averaged, optimizer: torch.optim.Optimizer, step: int) -> None:
+    """Everything that is needed to go on, as safetensors."""
+    from safetensors.torch import save_file
+
+    tensors = {f"now.{k}": v for k, v in network.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in average.weights.items()}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
+    part = path.with_suffix(".part")
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, part, {"step": str(step)})
+    part.replace(path)
+
+
+def _resume(path: Path, network: nn.Module, average: Averaged, optimizer: torch.optim.Optimizer) -> int:
+    """Load what `_save` wrote; returns the step to go on from."""
+    from safetensors import safe_open
+
+    with safe_open(str(path), "pt") as file:
+        step = int(file.metadata()["step"])
+        tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
+    network.load_state_dict({k[4:]: v for k, v in tensors.items() if k.startswith("now.")})
+    for name, value in average.weights.items():
+        value.copy_(tensors[f"average.{name}"])
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".")
+            state.setdefault(int(index), {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return step
+
+
+def run(
+    network: nn.Module,
+    loss_of: LossOf,
+    draw: Callable[[np.random.Generator], Batch],
+    config: TrainConfig,
+    *,
+    checkpoint: Path | None = None,
+    validate: Validate | None = None,
+    stop_after_s: float = math.inf,
+    progress: Progress = silent,
+) -> Trained:
+    """Train `network` for config.steps; goes on from `checkpoint` when it is there, writes it as it goes.
+
+    `stop_after_s`: leave (with a checkpoint) after this many seconds of wall time; call again to go on.
+    """
+    torch.set_num_threads(config.threads)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, config.peak_rate, weight_decay=config.weight_decay)
+    average, step, losses = Averaged(network, config.ema), 0, list[float]()
+    if checkpoint is not None and checkpoint.exists():
+        step = _resume(checkpoint, network, average, optimizer)
+    wall, cpu = time.monotonic(), time.process_time()
+    while step < config.steps and time.monotonic() - wall < stop_after_s:
+        rng = np.random.default_rng((config.seed, step))  # a resumed run sees the same windows
+        torch.manual_seed(config.seed * 1_000_003 + step)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, step)
+        network.train()
+        loss = loss_of(draw(rng), rng)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        step += 1
+        average.update(network, step)
+        losses.append(float(loss.detach()))
+        progress(step, config.steps, f"loss {losses[-1]:.4f}")
+        if step % config.checkpoint_every == 0 or step == config.steps:
+            if checkpoint is not None:
+                _save(checkpoint, network, average, optimizer, step)
+            if validate is not None:
+                validate(average.weights, step)
+    if checkpoint is not None:
+        _save(checkpoint, network, average, optimizer, step)
+    return Trained(average.weights, step, time.process_time() - cpu, losses)
+
+
+def train_regression(
+    data: TrainingSet, prior: PriorConfig, config: TrainConfig, *, device: str = "cpu", **options: object
+) -> tuple[RegressionTrunk, Trained]:
+    """Train the trunk with its closure head. `options` are those of `run`."""
+    torch.manual_seed(config.seed)
+    trunk, scale = RegressionTrunk(prior), data.scale()
+    mean, std = data.feature_statistics()
+    trunk.feature_mean.copy_(mean)
+    trunk.feature_std.copy_(std)
+    trunk.to(device)
+    on_device = Scale(scale.mean.to(device), scale.std.to(device))
+
+    def loss_of(batch: Batch, rng: np.random.Generator) -> Tensor:
+        features = batch.features.to(device)
+        # Noise as large as the features vary within the window, and a random level of it per window.
+        size = config.feature_noise * torch.rand(len(features), 1, 1, device=device) * 1.4
+        features = features + size * features.std((0, 1), keepdim=True) * torch.randn_like(features)
+        heard = trunk(features)
+        loss = motion_loss(heard.channels, batch.channels.to(device), on_device, config.loss)
+        return loss + config.loss.closure * closure_loss(heard.closure, batch.closure.to(device))
+
+    def draw(rng: np.random.Generator) -> Batch:
+        return data.draw(rng, config.batch, prior.window, scale, plain=True)
+
+    trained = run(trunk, loss_of, draw, config, **options)  # type: ignore[arg-type]
+    trunk.load_state_dict(trained.weights)
+    return trunk.eval().requires_grad_(False), trained
+
+
+def train_denoiser(
+    data: TrainingSet, trunk: RegressionTrunk, prior: PriorConfig, config: TrainConfig, *, device: str = "cpu",
+    **options: object,
+) -> tuple[Denoiser, Trained]:  # fmt: skip
+    """Train the denoiser on a frozen trunk. `options` are those of `run`."""
+    torch.manual_seed(config.seed)
+    denoiser, scale = Denoiser(prior).to(device), data.scale()
+    on_device = Scale(scale.mean.to(device), scale.std.to(device))
+    schedule = cosine_schedule(prior.noise_steps).to(device)
+    trunk = trunk.to(device).eval().requires_grad_(False)
+    conditions = precompute(trunk, data, device)
+    length = prior.previous + prior.window
+
+    def loss_of(batch: Batch, rng: np.random.Generator) -> Tensor:
+        true, manner = batch.channels.to(device), batch.manner.to(device)
+        plain = torch.rand(len(true), 1, device=device) < config.manner_drop
+        sound = window_of(conditions, batch.place, length, torch.where(plain, 0.0, manner))
+        step = torch.from_numpy(rng.integers(1, prior.noise_steps + 1, len(true))).to(device)
+        known = torch.zeros(len(true), length, device=device)
+        known[:, : prior.previous] = 1
+        seen = true + config.previous_noise * torch.randn_like(true)
+        noisy = add_noise(true, torch.randn_like(true), schedule[step])
+        noisy = torch.where(known[..., None] > 0, seen, noisy)
+        deaf = torch.rand(len(true), device=device) < config.audio_drop
+        clean = denoiser(noisy, known, sound, step, deaf)
+        return motion_loss(clean[:, prior.previous :], true[:, prior.previous :], on_device, config.loss)
+
+    def draw(rng: np.random.Generator) -> Batch:
+        return data.draw(rng, config.batch, length, scale, plain=False)
+
+    trained = run(denoiser, loss_of, draw, config, **options)  # type: ignore[arg-type]
+    denoiser.load_state_dict(trained.weights)
+    return denoiser.eval().requires_grad_(False), trained
+
+
+@torch.no_grad()
+def precompute(trunk: RegressionTrunk, data: TrainingSet, device: str) -> Sound:
+    """What the frozen trunk hears in every chunk, once; [N, T, ...] float16."""
+    parts = [trunk(data.features[i : i + 4].float().to(device)) for i in range(0, len(data.features), 4)]
+    return Sound(
+        torch.cat([p.channels.half() for p in parts]), torch.cat([p.closure.half() for p in parts]),
+        torch.cat([p.hidden.half() for p in parts]), torch.zeros(0, device=device),
+    )  # fmt: skip
+
+
+def window_of(sound: Sound, place: Tensor, length: int, manner: Tensor) -> Sound:
+    """The windows of precomputed conditions that start at `place` [B, 2] (chunk, first frame)."""
+    cut = [(int(c), slice(int(a), int(a) + length)) for c, a in place]
+    return Sound(
+        torch.stack([sound.channels[c, s] for c, s in cut]).float(),
+        torch.stack([sound.closure[c, s] for c, s in cut]).float(),
+        torch.stack([sound.hidden[c, s] for c, s in cut]).float(), manner,
+    )  # fmt: skip

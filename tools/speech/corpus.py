@@ -1,0 +1,232 @@
+"""Synthetic speech with phone times -> shards of encoder features, phones and mouth targets for the audio prior.
+
+python tools/speech/corpus.py --declarations package/declaration --out FOLDER --shards 30 [--first 0]
+A shard is 20 chunks of 30 s. Shards that are there are kept, so a stopped run goes on. Needs espeakng-loader; with
+`flite` on the PATH every fifth utterance is spoken by one of its recorded-speaker voices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+import wave
+from pathlib import Path
+
+import augment
+import numpy as np
+import scipy.signal as ss
+import torch
+from augment import RATE, Sound
+from espeak import Espeak, UnknownVoice
+from make_encoder import core
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from texts import load_texts
+
+CHUNK_S, CHUNKS = 30, 20
+FRAMES = CHUNK_S * 25
+MANNERS = 4  # target sets per chunk: one plain, the others random
+Phones = list[tuple[float, float, str]]
+
+NAMED_VARIANTS = """
+Alex Alicia Andrea Andy Annie Denis Diogo Gene Henrique Hugo Jacky Lee Marco Mario Michael Mike Nguyen Reed Storm adam
+anika antonio aunty belinda benjamin boris caleb david ed edward grandma grandpa gustave ian iven john linda max michel
+miguel norbert pablo paul pedro quincy rob robert sandro shelby steph travis victor zac whisper whisperf
+"""
+VARIANTS = [
+    "", "", "", *(f"+f{i}" for i in range(1, 6)), *(f"+m{i}" for i in range(1, 9)), "+klatt2", "+klatt4", "+klatt6",
+    *(f"+{name}" for name in NAMED_VARIANTS.split()),
+]  # fmt: skip
+FLITE_VOICES = ("slt", "rms", "awb", "slt", "rms", "awb", "kal16")
+FLITE = {
+    "aa": "ɑ", "ae": "æ", "ah": "ʌ", "ao": "ɔ", "aw": "aʊ", "ax": "ə", "axr": "ɚ", "ay": "aɪ", "b": "b", "ch": "tʃ",
+    "d": "d", "dh": "ð", "eh": "ɛ", "er": "ɚ", "ey": "eɪ", "f": "f", "g": "ɡ", "hh": "h", "ih": "ɪ", "iy": "i",
+    "jh": "dʒ", "k": "k", "l": "l", "m": "m", "n": "n", "ng": "ŋ", "ow": "oʊ", "oy": "ɔɪ", "p": "p", "pau": "",
+    "r": "ɹ", "s": "s", "sh": "ʃ", "t": "t", "th": "θ", "uh": "ʊ", "uw": "u", "v": "v", "w": "w", "y": "j", "z": "z",
+    "zh": "ʒ",
+}  # fmt: skip
+NONSENSE = ("es", "it", "de", "en-us", "pl", "pt-br", "fi", "cs", "tr", "id", "sw")
+
+
+class Speakers:
+    """Draws utterances: text, voice, manner of speaking."""
+
+    def __init__(self, texts: dict[str, list[str]], rng: np.random.Generator):
+        self.texts, self.rng, self.espeak, self.flite = texts, rng, Espeak(), shutil.which("flite")
+        self.voices = list(texts)
+
+    def text(self, voice: str) -> str:
+        """A sentence, shuffled words of several, or consonant-vowel nonsense."""
+        rng, lines = self.rng, self.texts[voice]
+        if voice in NONSENSE and rng.random() < 0.12:
+            return " ".join(
+                rng.choice(list("pbmfvtskldnrgw"))
+                + rng.choice(list("aeiou"))
+                + rng.choice(["", "m", "n", "ma", "po", "bi", "p"])
+                for _ in range(7)
+            )
+        if voice not in ("cmn", "ja") and rng.random() < 0.4:
+            words = " ".join(lines[i] for i in rng.integers(0, len(lines), 3)).split()
+            rng.shuffle(words)
+            return " ".join(words[: int(rng.integers(4, 14))])
+        return lines[int(rng.integers(len(lines)))]
+
+    def utterance(self) -> tuple[Sound, Phones]:
+        """One utterance at 16 kHz with its phones."""
+        rng = self.rng
+        while True:
+            if self.flite and rng.random() < 0.2:
+                x, phones = self.speak_flite(self.text("en-us"))
+            else:
+                voice = str(rng.choice(self.voices))
+                try:
+                    said = self.espeak.speak(
+                        self.text(voice), voice + str(rng.choice(VARIANTS)), int(rng.integers(120, 235)),
+                        int(rng.integers(10, 90)), int(rng.integers(15, 85)),
+                    )  # fmt: skip
+                except UnknownVoice:  # not every voice has every variant
+                    continue
+                if len(said.waveform) < said.sample_rate / 2 or not said.phones:
+                    continue
+                x, phones = ss.resample_poly(said.waveform, RATE, said.sample_rate), list(said.phones)
+            if len(x) > 14 * RATE or not phones:
+                continue
+            x = np.asarray(x / (np.abs(x).max() + 1e-6) * 10 ** (rng.uniform(-14, -3) / 20), np.float32)
+            return augment.stretch(x, phones, rng) if rng.random() < 0.6 else (x, phones)
+
+    def speak_flite(self, text: str) -> tuple[Sound, Phones]:
+        """An English utterance of a voice made from recordings of a person."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "x.wav"
+            voice = str(self.rng.choice(FLITE_VOICES))
+            slow = f"duration_stretch={self.rng.uniform(0.85, 1.2):.2f}"
+            command = [str(self.flite), "-voice", voice, "--setf", slow, "-psdur", "-t", text, "-o", str(path)]
+            spoken = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+            with wave.open(str(path)) as file:
+                rate = file.getframerate()
+                x = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
+        phones: Phones = []
+        start = 0.0
+        for item in spoken:
+            name, end = item.rsplit(":", 1)
+            phones.append((start, float(end), FLITE.get(name, "h")))
+            start = float(end)
+        return ss.resample_poly(x, RATE, rate).astype(np.float32), phones
+
+
+def speech_chunk(speakers: Speakers) -> tuple[Sound, Phones]:
+    """30 s of utterances with pauses, in one recording situation."""
+    rng, total = speakers.rng, CHUNK_S * RATE
+    sound, spans, position = (
+        np.zeros(total, np.float32),
+        list[tuple[float, float, str]](),
+        int(RATE * rng.uniform(0.1, 1.5)),
+    )
+    while True:
+        x, phones = speakers.utterance()
+        if position + len(x) + 4000 > total:
+            break
+        if rng.random() < 0.6:
+            x = augment.colour(x, rng)
+        if rng.random() < 0.35:
+            x = augment.room(x, rng)
+        sound[position : position + len(x)] += x
+        spans += [(position / RATE + a, position / RATE + b, p) for a, b, p in phones]
+        position += len(x) + int(RATE * rng.uniform(0.15, 1.6))
+    if rng.random() < 0.75:
+        rms = float(np.sqrt((sound**2).mean()))
+        sound += augment.noise(total, rng) * rms * 10 ** (-rng.uniform(8, 55) / 20)
+    kind = rng.random()
+    if kind < 0.08:
+        sound = augment.telephone(sound, rng)
+    elif kind < 0.22:
+        sound = augment.codec(sound, rng)
+    return np.clip(sound, -1, 1).astype(np.float32), spans
+
+
+def quiet_chunk(rng: np.random.Generator) -> Sound:
+    """30 s without speech: noise, tones, knocks, faint noise or nothing. The mouth stays shut."""
+    n, kind = CHUNK_S * RATE, int(rng.integers(6))
+    if kind == 0:
+        return np.zeros(n, np.float32)
+    x = augment.noise(n, rng)
+    if kind == 1:
+        x *= 10 ** (-rng.uniform(50, 80) / 20)
+    elif kind == 2:  # music-like chords that change every half second
+        t = np.arange(n) / RATE
+        x = np.zeros(n, np.float32)
+        for i in range(0, n, RATE // 2):
+            for f in 110 * 2 ** (rng.integers(0, 36, 3) / 12):
+                x[i : i + RATE // 2] += np.sin(2 * np.pi * f * t[i : i + RATE // 2]) * np.exp(-3 * t[: RATE // 2])
+    elif kind == 3:  # knocks and clicks
+        knocks = np.zeros(n)
+        knocks[rng.integers(0, n, 40)] = rng.normal(size=40)
+        x = 0.02 * x + ss.lfilter([1], [1, -1.6, 0.8], knocks)
+    elif kind == 4:  # gusts of noise, as breath
+        x = x * np.repeat(rng.uniform(0, 1, CHUNK_S * 2) ** 3, RATE // 2)
+    peak = 10 ** (rng.uniform(-50, -4) / 20)
+    return (x / (np.abs(x).max() + 1e-9) * peak).astype(np.float32)
+
+
+def targets(
+    phones: Phones, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Channels [MANNERS, T, 13], manner vectors [MANNERS, 4], closure of the plain manner [T]."""
+    from ggtalker_core.expression.coarticulation import Manner, mouth_channels
+
+    manners = [Manner(), *(Manner.random(rng) for _ in range(MANNERS - 1))]
+    made = [mouth_channels(phones, CHUNK_S, manner=m, jitter=None if i == 0 else rng) for i, m in enumerate(manners)]
+    vectors = np.array([m.vector() for m in manners], np.float32)
+    return np.stack([y for y, _ in made]), vectors, made[0][1]
+
+
+def shard(index: int, texts: dict[str, list[str]], path: Path) -> None:
+    """Make and write shard `index`; its random numbers depend on nothing else."""
+    from fractions import Fraction
+
+    from ggtalker_core.speech.config import SpeechConfig
+    from ggtalker_core.speech.features import at_frame_rate, encode_waveform
+    from ggtalker_core.speech.weights import load_encoder
+
+    rng = np.random.default_rng(1000 + index)
+    speakers, start, rows = Speakers(texts, rng), time.process_time(), []
+    for i in range(CHUNKS):
+        sound, phones = speech_chunk(speakers) if i else (quiet_chunk(rng), [])
+        encoder = load_encoder()
+        window = float(rng.choice([4.0, 8.0, 8.0, 15.0]))
+        encoder.config = dataclasses.replace(SpeechConfig(), window_s=window)
+        states = encode_waveform(torch.from_numpy(sound), encoder)
+        features = at_frame_rate(states, 50, Fraction(25), FRAMES)
+        rows.append((features.half(), *(torch.from_numpy(a) for a in targets(phones, rng)), phones))
+    names = ("features", "channels", "manners", "closure")
+    tensors = {n: torch.stack([r[k] for r in rows]).half().contiguous() for k, n in enumerate(names)}
+    save_file(tensors, path.with_suffix(".part"), {"phones": json.dumps([r[4] for r in rows])})
+    path.with_suffix(".part").replace(path)
+    print(f"{path.name}: {CHUNKS * CHUNK_S / 60:.0f} minutes in {time.process_time() - start:.0f} cpu-s", flush=True)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--declarations", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--shards", type=int, default=30)
+    parser.add_argument("--first", type=int, default=0)
+    args = parser.parse_args()
+    core()
+    torch.set_num_threads(1)
+    texts = load_texts(args.declarations)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for index in range(args.first, args.first + args.shards):
+        path = args.out / f"shard{index:03d}.safetensors"
+        if not path.exists():
+            shard(index, texts, path)
+
+
+if __name__ == "__main__":
+    main()
