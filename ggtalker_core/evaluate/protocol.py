@@ -15,12 +15,13 @@ import numpy as np
 
 from ..adapt.geometry import NeckLine, chin_height_m
 from ..adapt.matte import keep_person
-from ..adapt.plate import fill, median_plate, person_free
+from ..body.plate import fill, median_plate, person_free
 from ..errors import NoFaceError
 from ..gaussians.avatar_renderer import AvatarRenderer
 from ..gaussians.drive import HeadPose
 from ..progress import Progress, SubProgress, silent
-from ..types import ConsentRecord
+from ..types import ConsentRecord, RgbaFrame
+from ..video.cache import FrameCache
 from .config import EvaluateConfig
 from .masks import HeadMask, head_mask, nearest_frame, paste
 from .result import Evaluation
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..adapt import AdaptConfig
-    from ..head import HeadModel
     from ..tracking.finder import FaceFinder
     from ..types import Avatar, ReferenceClip, Track
 
@@ -155,7 +155,9 @@ class _Bench:
         neck = NeckLine.under(chin_height_m(head, self.fitted.track.shape))
         chosen = [i for i in range(0, self.clip.count, self.config.test_step) if bool(self.track.valid[i])]
         neighbours = self._neighbours(chosen)
-        pictures = dict(_picked(self.fitted.clip, sorted(set(neighbours.values()))))
+        pictures = FrameCache(self.fitted.clip.count, self.clip.size_px)
+        for j, image in _picked(self.fitted.clip, sorted(set(neighbours.values()))):
+            pictures.put(j, RgbaFrame(image))
         plate = self._plate()
         scale = self.config.reference_px / max(self.clip.size_px)
         ours, nearest, rows = Scores(scale), Scores(scale), list[Row]()
@@ -166,7 +168,7 @@ class _Bench:
             drawn, alpha = self._draw(i)
             behind = plate if plate is not None else fill(original, person_free(matte))
             made = paste(original, drawn, mask, behind, alpha)
-            other = paste(original, pictures[neighbours[i]], mask)
+            other = paste(original, pictures.get(neighbours[i]).rgb, mask)
             error = ours.add(original, made, mask)
             nearest.add(original, other, mask)
             truth = self._landmarks(original)
@@ -233,8 +235,3 @@ def _picked(clip: ReferenceClip, index: list[int]) -> Iterator[tuple[int, Image]
     for i, image in enumerate(clip.frames(index[0], index[-1] + 1), index[0]):
         if i in wanted:
             yield i, image
-
-
-def neck_of(head: HeadModel, track: Track) -> NeckLine:
-    """The neck line of a tracked person."""
-    return NeckLine.under(chin_height_m(head, track.shape))

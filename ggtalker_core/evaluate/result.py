@@ -10,10 +10,18 @@ from .scores import Scores
 from .sheet import Curve, Row, chart, contact_sheet
 
 _SHOWN = (
-    ("full_psnr_db", "full frame PSNR", "dB"), ("head_psnr_db", "head PSNR", "dB"), ("mouth_psnr_db", "mouth PSNR", "dB"),
-    ("edge_psnr_db", "edge PSNR", "dB"), ("head_ssim", "head SSIM", ""), ("mouth_lmd_px", "mouth landmark distance", "px"),
+    ("full_psnr_db", "full frame PSNR", "dB"),
+    ("head_psnr_db", "head PSNR", "dB"),
+    ("mouth_psnr_db", "mouth PSNR", "dB"),
+    ("edge_psnr_db", "edge PSNR", "dB"),
+    ("head_ssim", "head SSIM", ""),
+    ("mouth_lmd_px", "mouth landmark distance", "px"),
     ("lip_gap_correlation", "lip gap correlation", ""),
-)  # fmt: skip
+)
+_PROTOCOL = (
+    "first int(n*10/11) frames fit, the rest test; test frames tracked from landmarks only; head pasted through the "
+    "original frame's head mask, for both"
+)
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,7 @@ class Evaluation:
             "seconds": _rounded(self.seconds), "cpu_seconds": _rounded(self.cpu_seconds),
             "peak_memory_mb": self.peak_memory_mb, "peak_gpu_memory_mb": self.peak_gpu_memory_mb,
             "ours": self.ours.summary(), "nearest_frame": self.nearest.summary(), "clip_sha256": self.clip_sha256,
-            "protocol": "first int(n*10/11) frames fit, the rest test; test frames tracked from landmarks only; head pasted "
-            "through the original frame's head mask, for both",
+            "protocol": _PROTOCOL,
         }  # fmt: skip
 
     def text(self) -> str:

@@ -62,6 +62,7 @@ def cut(clip: ReferenceClip, first: int, last: int) -> ReferenceClip:
         audio = AudioTrack(wave, audio.sample_rate) if wave.shape[1] else None
     return dataclasses.replace(
         clip,
+        path=None,  # the file holds the other part too
         source=Part(clip.source, first, last),
         start_s=clip.start_s + float(first / clip.fps),
         duration_s=(last - first) / clip.fps,

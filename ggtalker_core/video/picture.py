@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from .hdr import HLG, PQ, to_srgb
+
 if TYPE_CHECKING:
     import numpy as np
     from av.video.frame import VideoFrame
     from numpy.typing import NDArray
 
-_BT709, _BT601 = 1, 5  # ITU-T H.273 matrix coefficients
+_BT709, _BT601, _BT2020 = 1, 5, 9  # ITU-T H.273 matrix coefficients
 _UNSPECIFIED = 2
 
 
@@ -79,6 +81,8 @@ def fit_size(width: int, height: int, aspect: Fraction, max_side_px: int) -> tup
 def to_rgb(frame: VideoFrame, geometry: Geometry) -> NDArray[np.uint8]:
     """The upright sRGB image, uint8 [H, W, 3]. Alpha is dropped; an untagged matrix is taken as players take it."""
     width, height = geometry.stored_px
+    if is_hdr(frame):
+        return geometry.orientation.apply(_from_hdr(frame, width, height))
     matrix = int(frame.colorspace)
     if matrix == _UNSPECIFIED:
         matrix = _BT709 if frame.height >= 720 else _BT601
@@ -88,6 +92,18 @@ def to_rgb(frame: VideoFrame, geometry: Geometry) -> NDArray[np.uint8]:
         interpolation="AREA" if area else "BICUBIC",
     )  # fmt: skip
     return geometry.orientation.apply(_bytes(converted))
+
+
+def is_hdr(frame: VideoFrame) -> bool:
+    """Whether the picture says that its values follow an HDR curve."""
+    return int(getattr(frame, "color_trc", 0)) in (PQ, HLG)
+
+
+def _from_hdr(frame: VideoFrame, width: int, height: int) -> NDArray[np.uint8]:
+    import numpy as np
+
+    deep = frame.reformat(width=width, height=height, format="rgb48le", src_colorspace=_BT2020, dst_colorspace=_BT2020)
+    return to_srgb(deep.to_ndarray().astype(np.uint16, copy=False), int(frame.color_trc))
 
 
 def to_gray(frame: VideoFrame, long_side_px: int) -> NDArray[np.uint8]:

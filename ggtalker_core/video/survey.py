@@ -12,7 +12,7 @@ from ..types import ClipReport
 from .config import GradeConfig
 from .decode import DecodeTally, decode, prepare
 from .media import Media
-from .picture import Orientation, orientation_of, to_gray
+from .picture import Orientation, is_hdr, orientation_of, to_gray
 from .timeline import Schedule, Timeline, video_stream
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _MEASURE_PX = 256  # long side of the picture that is measured
 _THUMB_PX = 32
-_HDR_CURVES = (16, 18)  # PQ, HLG (ITU-T H.273)
 _GRADES = ("poor", "usable", "good")
 
 
@@ -59,7 +58,7 @@ def survey(media: Media, timeline: Timeline, schedule: Schedule, config: GradeCo
     for time, frame in _pictures(media, timeline, found):
         if not found.luma:
             found.orientation = orientation_of(frame)
-            found.is_hdr = int(getattr(frame, "color_trc", 0)) in _HDR_CURVES
+            found.is_hdr = is_hdr(frame)
         elif time >= end or len(found.luma) >= config.max_survey_frames:
             break
         if found.luma and time < schedule.origin_s:
@@ -133,7 +132,7 @@ def _file_findings(timeline: Timeline, found: Survey) -> Iterator[_Finding]:
     if timeline.pixel_aspect != 1:
         yield _Finding(2, "Its pixels are not square; the picture was brought to its true proportions.")
     if found.is_hdr:
-        yield _Finding(1, "The clip is HDR; colours may look pale. Record in SDR.")
+        yield _Finding(2, "The clip is HDR; its colours were brought to ordinary ones.")
     have, told = timeline.present, timeline.announced
     if told > have + 2:
         yield _Finding(
