@@ -84,8 +84,9 @@ def load_avatar(path: Path | str) -> Avatar:
             f"{source.name} is damaged: its tensors do not match the checksum written with them. Copy the file again "
             "from where it came, or adapt the avatar again."
         )
+    words = _json(metadata.get("avatar", ""), source)
     try:
-        return avatar_schema.avatar_from(tensors, _json(metadata.get("avatar", ""), source))
+        return avatar_schema.avatar_from(tensors, words)
     except (GGTalkerError, KeyError, TypeError, ValueError) as error:
         raise IncompatibleFileError(
             f"{source.name} is not a complete avatar: {error}. Adapt the avatar again with this version of the pack."
