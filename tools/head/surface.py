@@ -114,3 +114,32 @@ def mirror_of_faces(faces: Ids, mirror: Ids) -> Ids:
     """The triangle on the other side, [F]."""
     slot = {tuple(sorted(t)): i for i, t in enumerate(faces.tolist())}
     return np.array([slot[tuple(sorted(mirror[t].tolist()))] for t in faces])
+
+
+def closest_on_surface(points: Points, v: Points, faces: Ids) -> tuple[Ids, Points]:
+    """Nearest place on the triangles `faces` of vertices v: (row of `faces` [N], barycentric [N, 3])."""
+    centre = v[faces].mean(1)
+    best, weights = np.zeros(len(points), np.int64), np.zeros((len(points), 3))
+    for i, p in enumerate(points):
+        near = np.argsort(((centre - p) ** 2).sum(1))[:24]
+        options = [nearest_in_triangle(p, *v[faces[k]]) for k in near]
+        k = int(np.argmin([np.linalg.norm(b @ v[faces[j]] - p) for j, b in zip(near, options)]))
+        best[i], weights[i] = near[k], options[k]
+    return best, weights
+
+
+def nearest_in_triangle(p: Points, a: Points, b: Points, c: Points) -> Points:
+    """Barycentric coordinates of the place in the triangle that is nearest to p. [3]"""
+    edges = np.stack([b - a, c - a], 1)
+    s, t = np.linalg.lstsq(edges, p - a, rcond=None)[0]
+    inside = np.array([1 - s - t, s, t])
+    if (inside >= 0).all():
+        return inside
+    best, options = np.inf, inside
+    for i, (q, r) in enumerate(((a, b), (b, c), (c, a))):
+        u = float(np.clip((p - q) @ (r - q) / max((r - q) @ (r - q), 1e-18), 0, 1))
+        distance = float(np.linalg.norm(q + u * (r - q) - p))
+        if distance < best:
+            best, options = distance, np.zeros(3)
+            options[i], options[(i + 1) % 3] = 1 - u, u
+    return options
