@@ -123,12 +123,13 @@ def create_avatar(
     Raises:
         GGTalkerError: of the stage that could not do its work.
     """
-    from .adapt import adapt_avatar
     from .provenance import check_consent
+
+    check_consent(consent)
+    from .adapt import adapt_avatar
     from .tracking import track_clip
     from .video import open_clip
 
-    check_consent(consent)
     config = adapt_config(preset, backend)
     torch_device = choose_device(device)
     progress(0, 1000, "Opening the clip")

@@ -180,10 +180,14 @@ def _write_overlay(clip: ReferenceClip, found: Track, options: argparse.Namespac
 def _driving(path: Path, options: argparse.Namespace, avatar: Avatar, audio: AudioTrack | None) -> MotionTrack:
     """A motion file, or the motion of a track file, at the wanted rate; as long as the sound where there is one."""
     from ..motion import load_motion, retime, to_length
-    from ..tracking import load_track
     from ..types import frame_count
 
-    motion = load_track(path).to_motion() if path.name.endswith(".track.safetensors") else load_motion(path)
+    if path.name.endswith(".track.safetensors"):
+        from ..tracking import load_track
+
+        motion = load_track(path).to_motion()
+    else:
+        motion = load_motion(path)
     motion = retime(motion, options.fps or avatar.body.fps)
     return motion if audio is None else to_length(motion, frame_count(audio.duration_s, motion.fps))
 

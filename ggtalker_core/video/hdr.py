@@ -26,7 +26,7 @@ _TO_709 = np.array(
 
 def to_srgb(signal: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
     """BT.2020 R'G'B' of 16 bits per channel, [H, W, 3], to sRGB bytes."""
-    value = signal.astype(np.float32) / np.float32(65535)
+    value = np.asarray(signal / 65535, np.float32)
     light = pq_light(value) if transfer == PQ else hlg_light(value)
     rolled = _KNEE + (1 - _KNEE) * (1 - np.exp((_KNEE - light) / (1 - _KNEE)))
     light = np.where(light > _KNEE, rolled, light)

@@ -6,15 +6,16 @@ import io
 from fractions import Fraction
 from pathlib import Path
 
+from ..errors import UnreadableFileError
 from ..files import Limits
-from ..types import ReferenceClip
+from ..types import AudioTrack, ReferenceClip
 from .config import GradeConfig
 from .decode import VideoFrames
 from .media import Media
 from .picture import Geometry, fit_size
 from .sound import extract_audio
 from .survey import Survey, grade, survey
-from .timeline import Timeline, plan, scan
+from .timeline import Schedule, Timeline, plan, scan
 
 DEFAULT_FPS = Fraction(25)
 
@@ -56,12 +57,21 @@ def open_clip(
     stored = fit_size(timeline.width, timeline.height, timeline.pixel_aspect, max_side_px)
     source = VideoFrames(media, timeline, schedule, Geometry(stored, found.orientation))
     duration = schedule.count / schedule.fps
-    audio = extract_audio(media, limits, start_s=schedule.origin_s, duration_s=duration)
+    audio, found.sound_problem = _sound(media, limits, schedule)
     return ReferenceClip(
         path=media.path, name=media.name, source=source, fps=schedule.fps,
         start_s=float(schedule.origin_s - timeline.start_s), duration_s=duration, audio=audio,
         report=grade(source.size_px, schedule, timeline, found, audio is not None, config), sha256=media.sha256(),
     )  # fmt: skip
+
+
+def _sound(media: Media, limits: Limits, schedule: Schedule) -> tuple[AudioTrack | None, str]:
+    """The sound of the stretch; where it cannot be decoded none, and why: the pictures are still of use."""
+    try:
+        length = schedule.count / schedule.fps
+        return extract_audio(media, limits, start_s=schedule.origin_s, duration_s=length), ""
+    except UnreadableFileError as error:
+        return None, str(error)
 
 
 def _refuse_wreck(media: Media, timeline: Timeline, found: Survey, config: GradeConfig) -> None:

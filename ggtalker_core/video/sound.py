@@ -100,7 +100,10 @@ def extract_audio(
     with media.open() as container:
         if not container.streams.audio:
             return None
-        if int(container.streams.audio[0].channels or 0) > limits.max_audio_channels:
+        stream = container.streams.audio[0]
+        if getattr(stream, "codec_context", None) is None:
+            raise media.unreadable("its sound is of a kind that cannot be decoded", "Convert it to .wav")
+        if int(stream.codec_context.channels or 0) > limits.max_audio_channels:
             raise LimitExceededError(f"{media.name} has more than {limits.max_audio_channels} audio channels.")
         _decode_all(media, container, tape)
     if not tape.samples:

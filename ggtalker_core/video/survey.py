@@ -35,6 +35,7 @@ class Survey:
     orientation: Orientation = Orientation()
     is_hdr: bool = False
     every_frame: bool = True
+    sound_problem: str = ""
     tally: DecodeTally = field(default_factory=DecodeTally)
 
     def cuts(self, config: GradeConfig) -> int:
@@ -118,7 +119,9 @@ def _findings(
         yield _Finding(
             0 if cuts > 2 else 1, f"There are {cuts} hard cuts. Use one uncut take, or trim to one with start and end."
         )
-    if not has_audio:
+    if found.sound_problem:
+        yield _Finding(1, f"The sound is left out: {found.sound_problem}")
+    elif not has_audio:
         yield _Finding(1, "The clip has no sound, so how this person speaks cannot be learned from it.")
     yield from _file_findings(timeline, found)
 

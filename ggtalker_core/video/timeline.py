@@ -80,8 +80,11 @@ def video_stream(container: InputContainer, media: Media) -> VideoStream:
     from av.stream import Disposition
 
     for stream in container.streams.video:
-        if Disposition.attached_pic not in stream.disposition:
-            return stream
+        if Disposition.attached_pic in stream.disposition:
+            continue
+        if getattr(stream, "codec_context", None) is None:
+            raise media.unreadable("its video is of a kind that cannot be decoded")
+        return stream
     raise media.unreadable("it holds no video stream", "Give a video file")
 
 

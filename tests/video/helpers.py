@@ -51,7 +51,8 @@ def make(
         stream.codec_context.options = {"crf": "10", "preset": "ultrafast", "bf": str(bframes), "sc_threshold": "0"}
     fixed_rate = codec.startswith("mpeg")
     stream.codec_context.time_base = 1 / fps if fixed_rate else Fraction(1, 90_000)
-    sound = output.add_stream("aac", rate=sound_hz, layout="mono") if sound_hz else None
+    sound_codec = "mp2" if path.suffix == ".mpg" else "aac"
+    sound = output.add_stream(sound_codec, rate=sound_hz, layout="mono") if sound_hz else None
     for i in range(count):
         array = frames[i] if frames is not None else numbered(i, *size)
         picture = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format=pix_fmt)
