@@ -1,13 +1,15 @@
 // A headless Chromium on a running ComfyUI: builds the UI workflows from the API ones, or checks them.
 // node browser.mjs build|check URL WORKFLOW_DIR OUT_DIR [NAME...]      PLAYWRIGHT names the folder of node_modules
-//   build: workflows/api/NAME.json -> OUT_DIR/NAME.json with the layout of layout.json, notes and groups, and a screenshot
+//   build: workflows/api/NAME.json -> OUT_DIR/NAME.json with the layout of workflow_layout.json, notes and groups, and a screenshot
 //   check: opens WORKFLOW_DIR/NAME.json in both renderers; prints one JSON object; screenshots into OUT_DIR
 import fs from "node:fs";
 import path from "node:path";
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 
 const require = createRequire(path.resolve(process.env.PLAYWRIGHT || ".", "index.js"));
 const { chromium } = require("playwright-core");
+const here = path.dirname(fileURLToPath(import.meta.url));
 const [mode, url, folder, out, ...names] = process.argv.slice(2);
 const GL = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"];
 
@@ -41,7 +43,7 @@ async function shoot(page, file) {
 
 async function build(browser, name) {
   const { page } = await open(browser, false);
-  const layout = read(folder, "api", "layout.json")[name];
+  const layout = read(here, "workflow_layout.json")[name];
   const graph = await page.evaluate(place, { prompt: read(folder, "api", `${name}.json`), layout });
   fs.writeFileSync(path.join(out, `${name}.json`), JSON.stringify(graph, null, 1) + "\n");
   await shoot(page, path.join(out, `${name}.build.png`));

@@ -94,3 +94,34 @@ class _DeclareTorchvisionOps:
 sys.meta_path.insert(0, _DeclareTorchvisionOps)
 PY
 }
+
+# ensure_browser: sets CHROMIUM and PLAYWRIGHT for the browser tests; says loudly what is missing and returns 1.
+ensure_browser() {
+  PLAYWRIGHT="$ROOT/.comfyui/browser"
+  find_chromium || apt_install chromium || true
+  command -v npm >/dev/null || apt_install nodejs npm || true
+  if ! find_chromium; then shout "no chromium (install it, or set CHROMIUM)"; return 1; fi
+  if [ ! -d "$PLAYWRIGHT/node_modules/playwright-core" ]; then
+    command -v npm >/dev/null || { shout "no node and npm"; return 1; }
+    say "Fetching playwright-core"
+    mkdir -p "$PLAYWRIGHT"
+    npm install --silent --no-audit --no-fund --prefix "$PLAYWRIGHT" playwright-core@1 || { shout "playwright-core could not be fetched"; return 1; }
+  fi
+  export CHROMIUM PLAYWRIGHT
+}
+
+find_chromium() {
+  local name
+  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
+    if [ -n "$name" ] && CHROMIUM=$(command -v "$name"); then return 0; fi
+  done
+  return 1
+}
+
+apt_install() {
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+  say "Installing $*"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null
+}
+
+shout() { printf '\033[1;31m!!! SKIPPED: the browser tests: %s\033[0m\n' "$*" >&2; }
