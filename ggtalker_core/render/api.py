@@ -55,10 +55,10 @@ def render(
     if gaussians.means.shape[1] == 0:
         size = (frames, camera.height, camera.width)
         rgb = back[:, None, None, :].expand(*size, 3).clone()
-        return Rendered(rgb=rgb, alpha=torch.zeros(*size, 1, device=device))
+        return _differentiable(gaussians, rgb, torch.zeros(*size, 1, device=device))
     chosen = choose_backend(backend, device)
     rgb, alpha = load_backend(chosen)(gaussians, camera, back, frames, eps2d, antialiased)
-    return Rendered(rgb=rgb, alpha=alpha)
+    return _differentiable(gaussians, rgb, alpha)
 
 
 def render_depth(
@@ -77,6 +77,17 @@ def render_depth(
     seen = render(painted, camera, backend=backend, eps2d=eps2d, antialiased=antialiased)
     covered = seen.alpha > 1.0 / 255.0
     return torch.where(covered, seen.rgb[..., :1] / seen.alpha.clamp(min=1.0 / 255.0), torch.zeros_like(seen.alpha))
+
+
+def _differentiable(gaussians: Gaussians, rgb: Tensor, alpha: Tensor) -> Rendered:
+    """The result, with a gradient (zero) to the Gaussians also where none of them is seen."""
+    import torch
+
+    inputs: list[Tensor] = [getattr(gaussians, name) for name in _FIELDS]
+    if torch.is_grad_enabled() and not rgb.requires_grad and any(t.requires_grad for t in inputs):
+        nothing = sum((t.sum() * 0.0 for t in inputs), start=torch.zeros((), device=rgb.device))
+        rgb, alpha = rgb + nothing, alpha + nothing
+    return Rendered(rgb=rgb, alpha=alpha)
 
 
 def _frame_count(gaussians: Gaussians, camera: Camera) -> int:

@@ -82,7 +82,7 @@ def _blend(flat: Projected, colors: Tensor, background: Tensor, width: int, heig
     lists = list_tiles(flat, width, height)
     columns, rows = -(-width // TILE_PX), -(-height // TILE_PX)
     tiles = columns * rows
-    features = torch.cat([flat.means_px, flat.conics, flat.opacities[:, None], colors], -1)  # [N, 9]
+    features = torch.cat([flat.means_px, flat.squares, flat.opacities[:, None], colors], -1)  # [N, 9]
     lane, tile = torch.arange(_LANES, device=device), torch.arange(tiles, device=device)
     px = (tile % columns * TILE_PX)[:, None] + (lane % TILE_PX)[None] + 0.5  # [T, 256]
     py = (tile // columns * TILE_PX)[:, None] + (lane // TILE_PX)[None] + 0.5
@@ -111,7 +111,7 @@ def _blend(flat: Projected, colors: Tensor, background: Tensor, width: int, heig
 
 
 def _step(
-    features: Tensor,  # [t, K, 9] mean, conic, opacity, colour
+    features: Tensor,  # [t, K, 9] mean, squares, opacity, colour
     listed: Tensor,  # [t, K] bool: not past the end of the tile's list
     px: Tensor,  # [t, 256]
     py: Tensor,
@@ -119,11 +119,11 @@ def _step(
     alive: Tensor,  # [t, 256] bool
 ) -> tuple[Tensor, Tensor]:
     """Blend the next K Gaussians of each tile into `state`; returns it and which pixels go on."""
-    ux, uy, a, b, c, opacity = (features[..., k, None] for k in range(6))  # each [t, K, 1]
+    ux, uy, a, lean, c, opacity = (features[..., k, None] for k in range(6))  # each [t, K, 1]
     dx, dy = ux - px[:, None], uy - py[:, None]
-    sigma = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
+    sigma = 0.5 * (a * (dx - lean * dy).square() + c * dy.square())
     alpha = (opacity * torch.exp(-sigma.clamp(max=80.0))).clamp(max=ALPHA_MAX)
-    hit = (alpha >= ALPHA_MIN) & (sigma >= 0) & listed[..., None] & alive[:, None]
+    hit = (alpha >= ALPHA_MIN) & listed[..., None] & alive[:, None]
     alpha = torch.where(hit, alpha, torch.zeros_like(alpha))
     through = state[:, None, :, 3]
     with torch.no_grad():  # transmittance only falls, so whatever follows a stop fails the same test

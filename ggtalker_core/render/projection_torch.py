@@ -16,6 +16,7 @@ class Projected:
 
     means_px: Tensor  # [N, 2]
     conics: Tensor  # [N, 3] xx, xy, yy of the inverse covariance [1/px^2]
+    squares: Tensor  # [N, 3] a, k, c: the same form as a (dx - k dy)^2 + c dy^2, in which nothing cancels
     depths_m: Tensor  # [N]
     opacities: Tensor  # [N], compensated in antialiased mode
     radii_px: Tensor  # [N, 2] whole pixels, no gradient
@@ -74,12 +75,11 @@ def project(
     det = det_sharp + eps2d * (xx + yy - eps2d)
     det_safe = torch.where(det > 0, det, torch.ones_like(det))
     conics = torch.stack([yy / det_safe, -xy / det_safe, xx / det_safe], -1)
+    squares = torch.stack([yy / det_safe, xy / yy, 1 / yy], -1)
     if antialiased:
         ratio = det_sharp / det_safe
-        positive = ratio > 0
-        opacities = opacities * torch.where(
-            positive, torch.where(positive, ratio, torch.ones_like(ratio)).sqrt(), ratio * 0
-        )
+        root = torch.where(ratio > 0, ratio, torch.ones_like(ratio)).sqrt()  # no infinite slope at zero
+        opacities = opacities * torch.where(ratio > 0, root, torch.zeros_like(ratio))
     focal, centre = intrinsics[[0, 1], [0, 1]], intrinsics[[0, 1], [2, 2]]
     means_px = safe[:, :2] / safe[:, 2:] * focal + centre
     with torch.no_grad():
@@ -88,4 +88,4 @@ def project(
         size = torch.tensor([width, height], dtype=means.dtype, device=means.device)
         on_screen = ((means_px + radii > 0) & (means_px - radii < size)).all(-1) & (radii > 0).any(-1)
         visible = in_range & (det > 0) & (opacities >= ALPHA_MIN) & on_screen
-    return Projected(means_px, conics, safe[:, 2], opacities, radii, visible)
+    return Projected(means_px, conics, squares, safe[:, 2], opacities, radii, visible)

@@ -25,9 +25,11 @@ from .forward import (
     open_tile,
     touched_blocks,
 )  # fmt: skip
-from .projection import BLUE, GREEN, LOG_OPACITY, RECORD, RED, UX, UY, A, B, C, f32
+from .projection import BLUE, GREEN, LEAN_X, LOG_OPACITY, RECORD, RED, UX, UY, A, C, f32
 
-SLOT = 9  # sums of g*dx, g*dy, g*dx^2, g*dx*dy, g*dy^2, g (g = coverage times its gradient), and of the colour
+# Nine sums over the pixels: g s, g dy, g s^2, g s dy, g dy^2, g and the colour's three, where g is the coverage
+# times its gradient and s = dx - k dy, the root of the first square (see `projection`)
+SLOT = 9
 
 
 @L.inlined
@@ -52,16 +54,16 @@ def open_gradient(left, top, image, alpha, v_image, v_alpha, colour, rest):
 
 @L.inlined
 def differentiate_block(
-    at, a, b, c, log_opacity, ux, uy, red, green, blue, pixel_x, pixel_y, through, thresholds, colour, rest, sums
+    at, a, lean, c, log_opacity, ux, uy, red, green, blue, pixel_x, pixel_y, through, thresholds, colour, rest, sums
 ):
     """Undo one Gaussian in the sixteen pixels from `at` on; returns the nine sums with its share added."""
     zero, one = L.splat(f32(0)), L.splat(f32(1))
     dx, dy = ux - L.load(pixel_x, at), uy - L.load(pixel_y, at)
-    power = exponent(a, b, c, log_opacity, dx, dy)
+    power, along = exponent(a, lean, c, log_opacity, dx, dy)
     limit = L.load(thresholds, at)
     value = L.exp2(L.maximum(power, L.splat(f32(-64))))
     most = L.splat(f32(ALPHA_MAX))
-    hit = (power >= limit) & (power <= log_opacity)
+    hit = power >= limit
     alpha = L.select(hit, L.minimum(value, most), zero)
     before = L.load(through, at)
     share = before * alpha
@@ -77,9 +79,9 @@ def differentiate_block(
     L.store(rest, at, behind)
     v = before * seen - behind / (one - alpha)
     g = L.select(hit & going & (value <= most), value * v, zero)
-    gx, gy = g * dx, g * dy
+    gx, gy = g * along, g * dy
     return (
-        sums[0] + gx, sums[1] + gy, sums[2] + gx * dx, sums[3] + gx * dy, sums[4] + gy * dy, sums[5] + g,
+        sums[0] + gx, sums[1] + gy, sums[2] + gx * along, sums[3] + gx * dy, sums[4] + gy * dy, sums[5] + g,
         sums[6] + weight * v_red, sums[7] + weight * v_green, sums[8] + weight * v_blue,
     )  # fmt: skip
 
@@ -114,7 +116,7 @@ def differentiate_tiles(
             blocks = touched_blocks(records, r, x, y, block_x, block_y) & alive
             if blocks == 0:
                 continue
-            a, b, c = L.splat(records[r + A]), L.splat(records[r + B]), L.splat(records[r + C])
+            a, lean, c = L.splat(records[r + A]), L.splat(records[r + LEAN_X]), L.splat(records[r + C])
             log_opacity = L.splat(records[r + LOG_OPACITY])
             red, green, blue = L.splat(records[r + RED]), L.splat(records[r + GREEN]), L.splat(records[r + BLUE])
             sums = (zero, zero, zero, zero, zero, zero, zero, zero, zero)
@@ -122,7 +124,7 @@ def differentiate_tiles(
                 place = np.int64(L.lowest_bit(blocks)) * 16
                 blocks &= blocks - np.int32(1)
                 sums = differentiate_block(
-                    place, a, b, c, log_opacity, x, y, red, green, blue,
+                    place, a, lean, c, log_opacity, x, y, red, green, blue,
                     pixel_x, pixel_y, through, thresholds, colour, rest, sums,
                 )  # fmt: skip
             across = np.int64(rects[g, 2]) - np.int64(rects[g, 0])

@@ -12,21 +12,7 @@ import numpy as np
 
 from ..config import ALPHA_MAX, ALPHA_MIN, T_STOP, TILE_PX
 from . import lanes as L
-from .projection import (
-    BLUE,
-    GREEN,
-    LEAN_X,
-    LEAN_Y,
-    LOG_OPACITY,
-    RECORD,
-    RED,
-    UX,
-    UY,
-    A,
-    B,
-    C,
-    f32,
-)  # fmt: skip
+from .projection import BLUE, GREEN, LEAN_X, LEAN_Y, LOG_OPACITY, RECORD, RED, UX, UY, A, C, f32
 
 PIXELS = TILE_PX * TILE_PX
 LOG_MIN = f32(np.log2(ALPHA_MIN))
@@ -54,23 +40,24 @@ def touched_blocks(records, r, ux, uy, block_x, block_y):
     The least exponent over a block lies on the edge that faces the Gaussian: the nearest x with the best y for it,
     or the nearest y with the best x for it.
     """
-    a, b, c = L.splat(records[r + A]), L.splat(records[r + B]), L.splat(records[r + C])
+    a, lean, c = L.splat(records[r + A]), L.splat(records[r + LEAN_X]), L.splat(records[r + C])
     zero, wide = L.splat(f32(0)), L.splat(f32(3))
     x0, y0 = block_x - ux, block_y - uy
     x1, y1 = x0 + wide, y0 + wide
     near_x, near_y = clamp(zero, x0, x1), clamp(zero, y0, y1)
     best_y = clamp(L.splat(records[r + LEAN_Y]) * near_x, y0, y1)
-    best_x = clamp(L.splat(records[r + LEAN_X]) * near_y, x0, x1)
-    on_x = near_x * (a * near_x + b * best_y) + c * best_y * best_y
-    on_y = best_x * (a * best_x + b * near_y) + c * near_y * near_y
+    best_x = clamp(lean * near_y, x0, x1)
+    on_x, _ = exponent(a, lean, c, zero, near_x, best_y)
+    on_y, _ = exponent(a, lean, c, zero, best_x, near_y)
     reach = records[r + LOG_OPACITY] - LOG_MIN + f32(0.01)
-    return L.bits(L.minimum(on_x, on_y) * L.splat(f32(0.999)) <= L.splat(reach))
+    return L.bits(L.maximum(on_x, on_y) * L.splat(f32(0.999)) >= L.splat(-reach))
 
 
 @L.inlined
-def exponent(a, b, c, log_opacity, dx, dy):
-    """log2 of the coverage before it is limited."""
-    return log_opacity - (dx * (a * dx + b * dy) + c * dy * dy)
+def exponent(a, lean, c, log_opacity, dx, dy):
+    """log2 of the coverage before it is limited, and dx - lean * dy."""
+    along = dx - lean * dy
+    return log_opacity - a * along * along - c * dy * dy, along
 
 
 @L.inlined
@@ -93,13 +80,13 @@ def open_tile(left, top, width, height, through, thresholds):
 
 
 @L.inlined
-def blend_block(at, a, b, c, log_opacity, ux, uy, red, green, blue, pixel_x, pixel_y, through, thresholds, rgb):
+def blend_block(at, a, lean, c, log_opacity, ux, uy, red, green, blue, pixel_x, pixel_y, through, thresholds, rgb):
     """Add one Gaussian to the sixteen pixels from `at` on."""
     dx, dy = ux - L.load(pixel_x, at), uy - L.load(pixel_y, at)
-    power = exponent(a, b, c, log_opacity, dx, dy)
+    power, _ = exponent(a, lean, c, log_opacity, dx, dy)
     limit = L.load(thresholds, at)
     value = L.minimum(L.exp2(L.maximum(power, L.splat(f32(-64)))), L.splat(f32(ALPHA_MAX)))
-    alpha = L.select((power >= limit) & (power <= log_opacity), value, L.splat(f32(0)))
+    alpha = L.select(power >= limit, value, L.splat(f32(0)))
     before = L.load(through, at)
     share = before * alpha
     after = before - share
@@ -147,7 +134,7 @@ def blend_tiles(tiles, offsets, listed, records, background, columns, image, alp
                 r = np.int64(listed[s]) * RECORD
                 x, y = L.splat(records[r + UX] - f32(left)), L.splat(records[r + UY] - f32(top))
                 blocks = touched_blocks(records, r, x, y, block_x, block_y) & alive
-                a, b, c = L.splat(records[r + A]), L.splat(records[r + B]), L.splat(records[r + C])
+                a, lean, c = L.splat(records[r + A]), L.splat(records[r + LEAN_X]), L.splat(records[r + C])
                 log_opacity = L.splat(records[r + LOG_OPACITY])
                 red, green = L.splat(records[r + RED]), L.splat(records[r + GREEN])
                 blue = L.splat(records[r + BLUE])
@@ -155,7 +142,21 @@ def blend_tiles(tiles, offsets, listed, records, background, columns, image, alp
                     place = np.int64(L.lowest_bit(blocks)) * 16
                     blocks &= blocks - np.int32(1)
                     blend_block(
-                        place, a, b, c, log_opacity, x, y, red, green, blue, pixel_x, pixel_y, through, thresholds, rgb
+                        place,
+                        a,
+                        lean,
+                        c,
+                        log_opacity,
+                        x,
+                        y,
+                        red,
+                        green,
+                        blue,
+                        pixel_x,
+                        pixel_y,
+                        through,
+                        thresholds,
+                        rgb,
                     )
             at = until
             alive = living_blocks(thresholds)

@@ -1,7 +1,8 @@
 """3D Gaussians to the screen, sixteen at a time (gsplat 1.5's formulas), and its shared geometry for the gradient.
 
 One record of sixteen floats (a cache line) per Gaussian is all that the later stages read; conics are stored for
-base-2 exponents, so that a pixel's coverage is exp2(log2 opacity - a dx^2 - b dx dy - c dy^2).
+base-2 exponents and as a sum of squares, in which nothing cancels: a pixel's coverage is
+exp2(log2 opacity - a (dx - k dy)^2 - c dy^2).
 """
 
 # pyright: basic, reportCallIssue=false, reportArgumentType=false
@@ -16,7 +17,7 @@ from . import lanes as L
 f32 = np.float32
 RECORD = 16  # floats per Gaussian
 # columns of a record
-UX, UY, A, B, C, LOG_OPACITY, RED, GREEN, BLUE, LEAN_X, LEAN_Y, OPACITY = range(12)
+UX, UY, A, LEAN_X, C, LOG_OPACITY, RED, GREEN, BLUE, LEAN_Y = range(10)
 LOG2E = f32(1.4426950408889634)
 
 # columns of the camera's numbers, see `pipeline.camera_numbers`
@@ -142,11 +143,10 @@ def project(means, quats, scales, opacities, colors, cam, start, stop, records, 
         ux, uy = j00 * mx + L.splat(cam[CX]), j11 * my + L.splat(cam[CY])
         count, x0, y0, x1, y1, _ = cull_and_bound(cam, mz, ux, uy, xx, yy, det, opacity, log_opacity)
         red, green, blue = L.load_columns(colors, i * 3, 3)
-        inverse = one / det
-        ca, cb, cc = half * yy * inverse, zero - (half + half) * xy * inverse, half * xx * inverse
         # along a line of constant y the Gaussian is strongest at x = LEAN_X * y; of constant x at y = LEAN_Y * x
         record = (
-            ux, uy, ca, cb, cc, log_opacity, red, green, blue, xy / yy, xy / xx, opacity, zero, zero, zero, zero,
+            ux, uy, half * yy / det, xy / yy, half / yy, log_opacity, red, green, blue, xy / xx,
+            zero, zero, zero, zero, zero, zero,
         )  # fmt: skip
         rows = L.transpose(record)
         for k in range(16):

@@ -46,31 +46,47 @@ def gather(slots, counts, gradients, first, scratch):
 
 
 @L.inlined
-def conic_to_covariance(xx, xy, yy, det, g):
-    """Gradient of the screen covariance (symmetric, half off the diagonal each) from the sums; and the conic."""
-    half = L.splat(f32(0.5))
-    inverse = L.splat(f32(1)) / det
-    a, b, c = yy * inverse, L.splat(f32(0)) - xy * inverse, xx * inverse
-    # d sigma: the sums hold g dx^2, g dx dy, g dy^2 with g = -dL/dsigma; cov = conic^-1, dcov = -conic dconic conic
-    ga, gb, gc = half * g[2], half * g[3], half * g[4]
-    m00, m01 = a * ga + b * gb, a * gb + b * gc
-    m10, m11 = b * ga + c * gb, b * gb + c * gc
-    return m00 * a + m01 * b, m00 * b + m01 * c, m10 * b + m11 * c, a, b, c
+def blur_gradient(xx, xy, yy, det, g):
+    """Gradients of the pixel position and of the screen covariance (half of xy's each way) from the sums.
+
+    The exponent is -(a s^2 + c dy^2) / 2 with s = dx - k dy, a = yy / det, k = xy / yy and c = 1 / yy.
+    """
+    zero, half = L.splat(f32(0)), L.splat(f32(0.5))
+    c = L.splat(f32(1)) / yy
+    a, k = yy / det, xy * c
+    g_x = zero - a * g[0]
+    g_y = zero - k * g_x - c * g[1]
+    v_a, v_k, v_c = zero - half * g[2], a * g[3], zero - half * g[4]
+    w00 = zero - a * a * v_a
+    w01 = half * c * v_k - k * w00
+    w11 = k * k * w00 - k * c * v_k - c * c * v_c
+    return g_x, g_y, w00, w01, w11
 
 
 @L.inlined
-def compensation(sharp, det, xx, xy, yy, eps, v_opacity, opacity):
-    """Antialiased mode: gradients of the sharp opacity and, through the compensation, of the covariance."""
-    zero, half = L.splat(f32(0)), L.splat(f32(0.5))
+def cross(p, q):
+    """Cross product of two rows."""
+    return p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]
+
+
+@L.inlined
+def compensation_gradient(p, q, sharp, det, eps, v_root):
+    """Antialiased mode: gradients of the rows p, q of scaled axes through root = sqrt(sharp / det).
+
+    sharp = |p x q|^2 and det = sharp + eps (|p|^2 + |q|^2 + eps); by way of p x q, so that nothing cancels for needles.
+    """
+    zero, one = L.splat(f32(0)), L.splat(f32(1))
     ratio = sharp / det
     root = L.sqrt(ratio)
-    # below this the derivative of the root is unbounded and the Gaussian is invisible anyway
-    slope_of_root = L.select(root > L.splat(f32(1e-6)), half * v_opacity * opacity / root, zero)
-    inverse = L.splat(f32(1)) / det
-    w00 = slope_of_root * inverse * ((yy - eps) - ratio * yy)
-    w11 = slope_of_root * inverse * ((xx - eps) - ratio * xx)
-    w01 = slope_of_root * inverse * (ratio * xy - xy)
-    return v_opacity * root, w00, w01, w11
+    # below this the slope of the root is unbounded and the Gaussian is invisible anyway
+    h = L.select(root > L.splat(f32(1e-6)), v_root / (root * det), zero)
+    of_sharp, of_trace = h * (one - ratio), zero - h * ratio * eps
+    m = cross(p, q)
+    u, v = cross(q, m), cross(m, p)
+    return (
+        of_sharp * u[0] + of_trace * p[0], of_sharp * u[1] + of_trace * p[1], of_sharp * u[2] + of_trace * p[2],
+        of_sharp * v[0] + of_trace * q[0], of_sharp * v[1] + of_trace * q[1], of_sharp * v[2] + of_trace * q[2],
+    )  # fmt: skip
 
 
 @L.inlined
@@ -148,15 +164,13 @@ def differentiate_projection(
         q0, q1, q2 = turn(b0, b1, b2, r)
         p, q = (p0 * s0, p1 * s1, p2 * s2), (q0 * s0, q1 * s1, q2 * s2)
         xx, xy, yy, sharp, det = covariance(p, q, eps)
-        w00, w01, w11, ca, cb, cc = conic_to_covariance(xx, xy, yy, det, g)
-        opacity = L.load(opacities, i)
-        if cam[ANTIALIASED] > f32(0):
-            root = L.sqrt(sharp / det)
-            v_opacity, h00, h01, h11 = compensation(sharp, det, xx, xy, yy, eps, g[5] / (opacity * root), opacity)
-            w00, w01, w11 = w00 + h00, w01 + h01, w11 + h11
-        else:
-            v_opacity = g[5] / opacity
+        g_x, g_y, w00, w01, w11 = blur_gradient(xx, xy, yy, det, g)
         u0, u1, u2, v0, v1, v2 = axes_gradient(p, q, w00, w01, w11)
+        opacity = L.load(opacities, i)
+        v_opacity = g[5] / opacity
+        if cam[ANTIALIASED] > f32(0):
+            h = compensation_gradient(p, q, sharp, det, eps, g[5] / L.sqrt(sharp / det))
+            u0, u1, u2, v0, v1, v2 = u0 + h[0], u1 + h[1], u2 + h[2], v0 + h[3], v1 + h[4], v2 + h[5]
         vs = (u0 * p0 + v0 * q0, u1 * p1 + v1 * q1, u2 * p2 + v2 * q2)
         u0, u1, u2, v0, v1, v2 = u0 * s0, u1 * s1, u2 * s2, v0 * s0, v1 * s1, v2 * s2
         e = (
@@ -167,7 +181,6 @@ def differentiate_projection(
         vq = quaternion_gradient(unit_quat, e)
         va = (u0 * r[0] + u1 * r[1] + u2 * r[2], u0 * r[3] + u1 * r[4] + u2 * r[5], u0 * r[6] + u1 * r[7] + u2 * r[8])
         vb = (v0 * r[0] + v1 * r[1] + v2 * r[2], v0 * r[3] + v1 * r[4] + v2 * r[5], v0 * r[6] + v1 * r[7] + v2 * r[8])
-        g_x, g_y = zero - (ca * g[0] + cb * g[1]), zero - (cb * g[0] + cc * g[1])
         vm = position_gradient(cam, mx, my, rz, sx, sy, g_x, g_y, j00, j11, va, vb)
         m0, m1, m2 = L.select(seen, vm[0], zero), L.select(seen, vm[1], zero), L.select(seen, vm[2], zero)
         L.store_columns(v_means, i * 3, (m0, m1, m2))
