@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import logging
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -118,10 +119,19 @@ class _Adaptation:
             fitter.run(report)
         except BaseException:
             if on_checkpoint is not None:
-                on_checkpoint(self._avatar(fitter, prepared, drawn, offset, finished=False))
+                self._keep(on_checkpoint, fitter, prepared, drawn, offset)
             raise
         progress(1, 1, "the avatar is ready", fitter.picture(self._shown(prepared)))
         return self._avatar(fitter, prepared, drawn, offset, finished=True)
+
+    def _keep(
+        self, on_checkpoint: Callable[[Avatar], None], fitter: Fitter, prepared: Prepared, drawn: Tensor, offset: Tensor
+    ) -> None:
+        """Hand out the checkpoint; a failure to keep it must not hide why the work was interrupted."""
+        try:
+            on_checkpoint(self._avatar(fitter, prepared, drawn, offset, finished=False))
+        except Exception:
+            logging.getLogger(__name__).exception("The checkpoint of '%s' could not be kept.", self.name)
 
     def _shown(self, prepared: Prepared) -> int:
         """The kept frame that previews show."""

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_GROW_PX = 15
+_GROW = 0.03  # of the picture's longer side: a matte's soft edge and what it misses
 _STILL_LEVEL = 10.0  # grey levels: a background that moves more than this has no median
 
 
@@ -17,7 +17,8 @@ def person_free(matte: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Pixels that are surely background, [H, W]."""
     import cv2
 
-    return cv2.dilate(matte, np.ones((_GROW_PX, _GROW_PX), np.uint8)) < 25
+    size = 2 * max(1, round(_GROW * max(matte.shape) / 2)) + 1
+    return cv2.dilate(matte, np.ones((size, size), np.uint8)) < 25
 
 
 def median_plate(
