@@ -7,7 +7,7 @@ only: shape, focal length and everything else that is shared come from the fit),
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,18 +28,16 @@ from .result import Evaluation
 from .scores import Scores
 from .sheet import Row
 from .split import split
+from .tools import Tools, bundled_tools
 from .usage import Stopwatch, peak_gpu_memory_mb, peak_memory_mb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..adapt import AdaptConfig
-    from ..tracking.finder import FaceFinder
     from ..types import Avatar, ReferenceClip, Track
 
     Image = NDArray[np.uint8]  # [H, W, 3]
-    TrackFit = Callable[[ReferenceClip, Progress], Track]
-    TrackTest = Callable[[ReferenceClip, Track, Progress], Track]
 
 _TRACKED, _ADAPTED = 0.3, 0.8  # shares of the progress bar
 
@@ -57,23 +55,24 @@ def fit(
     clip: ReferenceClip,
     config: AdaptConfig,
     *,
+    tools: Tools | None = None,
     device: str = "cpu",
     progress: Progress = silent,
     watch: Stopwatch | None = None,
-    track: Track | None = None,
 ) -> Fitted:
     """Track and adapt the fit part. `clip` must already be cut: nothing here knows of a test part."""
     from ..adapt import adapt_avatar
-    from ..tracking import track_clip
 
-    watch = watch or Stopwatch()
+    watch, tools = watch or Stopwatch(), tools or bundled_tools(device)
+    share = _TRACKED / _ADAPTED
     with watch.stage("track"):
-        part = SubProgress(progress, 0.0, _TRACKED / _ADAPTED, "Tracking: ")
-        found = track or track_clip(clip, progress=part, device=device)
+        track = tools.track(clip, SubProgress(progress, 0.0, share, "Tracking: "))
     with watch.stage("adapt"):
-        part = SubProgress(progress, _TRACKED / _ADAPTED, 1.0, "Adapting: ")
-        avatar = adapt_avatar(clip, found, config, consent=_consent(), progress=part, device=device)
-    return Fitted(clip, found, avatar)
+        avatar = adapt_avatar(
+            clip, track, config, consent=_consent(), progress=SubProgress(progress, share, 1.0, "Adapting: "),
+            device=device, matte_of=tools.matte,
+        )  # fmt: skip
+    return Fitted(clip, track, avatar)
 
 
 def _consent() -> ConsentRecord:
@@ -89,7 +88,7 @@ def self_reenactment(
     *,
     device: str = "cpu",
     progress: Progress = silent,
-    track_test: TrackTest | None = None,
+    tools: Tools | None = None,
 ) -> Evaluation:
     """Measure an adaptation on held-out frames.
 
@@ -99,25 +98,24 @@ def self_reenactment(
         evaluate: the protocol's numbers.
         device: of tracking, fit and rendering.
         progress: may raise to cancel.
-        track_test: replaces the landmark-only tracking of the test frames.
+        tools: replaces tracker, matte and detector (tests with known answers).
 
     Raises:
         NoFaceError: no face in the test part.
         GGTalkerError: of the stage that could not do its work.
     """
-    from ..tracking.finder import FaceFinder
-
-    evaluate = evaluate or EvaluateConfig()
+    evaluate, tools = evaluate or EvaluateConfig(), tools or bundled_tools(device)
     watch = Stopwatch()
     fit_clip, test_clip = split(clip, evaluate)
-    fitted = fit(fit_clip, config, device=device, progress=SubProgress(progress, 0.0, _ADAPTED), watch=watch)
+    part = SubProgress(progress, 0.0, _ADAPTED)
+    fitted = fit(fit_clip, config, tools=tools, device=device, progress=part, watch=watch)
     with watch.stage("track"):
-        tracker = track_test or _track_by_landmarks(device)
-        test_track = tracker(test_clip, fitted.track, SubProgress(progress, _ADAPTED, 0.85, "Test frames: "))
+        part = SubProgress(progress, _ADAPTED, 0.85, "Test frames: ")
+        test_track = tools.track_held_out(test_clip, fitted.track, part)
     if not bool(test_track.valid.any()):
         raise NoFaceError(f"No face was found in the last part of '{clip.name}', which is the test.")
     renderer = AvatarRenderer(fitted.avatar, backend=config.backend, device=device)
-    bench = _Bench(fitted, test_clip, test_track, renderer, FaceFinder(device), evaluate, watch)
+    bench = _Bench(fitted, test_clip, test_track, renderer, tools, evaluate, watch)
     ours, nearest, rows, scored = bench.run(SubProgress(progress, 0.85, 1.0, "Comparing: "))
     return Evaluation(
         clip=clip.name, preset=config.preset, device=device, frames_fit=fit_clip.count, frames_test=test_clip.count,
@@ -125,16 +123,6 @@ def self_reenactment(
         peak_memory_mb=peak_memory_mb(), peak_gpu_memory_mb=peak_gpu_memory_mb(device), ours=ours, nearest=nearest,
         rows=tuple(rows), frames=tuple(fit_clip.count + i for i in scored), clip_sha256=clip.sha256,
     )  # fmt: skip
-
-
-def _track_by_landmarks(device: str) -> TrackTest:
-    """The bundled tracker with all that is shared held at the fit's values."""
-    from ..tracking import track_clip
-
-    def run(clip: ReferenceClip, shared: Track, progress: Progress) -> Track:
-        return track_clip(clip, progress=progress, device=device, shared=shared)
-
-    return run
 
 
 @dataclass(frozen=True)
@@ -145,7 +133,7 @@ class _Bench:
     clip: ReferenceClip
     track: Track
     renderer: AvatarRenderer
-    finder: FaceFinder
+    tools: Tools
     config: EvaluateConfig
     watch: Stopwatch
 
@@ -171,9 +159,9 @@ class _Bench:
             other = paste(original, pictures.get(neighbours[i]).rgb, mask)
             error = ours.add(original, made, mask)
             nearest.add(original, other, mask)
-            truth = self._landmarks(original)
-            ours.add_landmarks(truth, self._landmarks(made))
-            nearest.add_landmarks(truth, self._landmarks(other))
+            truth = self.tools.landmarks(original)
+            ours.add_landmarks(truth, self.tools.landmarks(made))
+            nearest.add_landmarks(truth, self.tools.landmarks(other))
             if k in shown:
                 rows.append(Row(self.fitted.clip.count + i, original, made, other, error))
         return ours, nearest, rows, chosen
@@ -192,7 +180,7 @@ class _Bench:
         index = np.unique(valid[np.linspace(0, len(valid) - 1, count).round().astype(int)]).tolist()
         points = self.fitted.track.landmarks_px
         frames = [image for _, image in _picked(self.fitted.clip, index)]
-        mattes = [self.finder.matte(image, points[i].numpy()) for i, image in zip(index, frames)]
+        mattes = [self.tools.matte(image, points[i].numpy()) for i, image in zip(index, frames)]
         plate, still = median_plate(frames, mattes)
         return plate if still > self.config.plate_still else None
 
@@ -202,7 +190,7 @@ class _Bench:
 
         points = self.track.landmarks_px[i].numpy()
         centre = points.mean(0)
-        matte = keep_person(self.finder.matte(image, points), (int(centre[0]), int(centre[1])))
+        matte = keep_person(self.tools.matte(image, points), (int(centre[0]), int(centre[1])))
         above = head_weight(points, neck.pixels(self.track, i), image.shape[0], image.shape[1])
         return head_mask(matte, above, points, self.config), matte
 
@@ -216,11 +204,6 @@ class _Bench:
             rgb[rows, columns] = _bytes(rendered.rgb[0].cpu().numpy())
             alpha[rows, columns] = _bytes(rendered.alpha[0, ..., 0].cpu().numpy())
         return rgb, alpha
-
-    def _landmarks(self, image: Image) -> NDArray[np.float32] | None:
-        """What our detector sees in one picture by itself, [478, 2], or None."""
-        found = self.finder.detect_landmarks([image])
-        return found.landmarks_px[0].numpy() if bool(found.valid[0]) else None
 
 
 def _bytes(values: NDArray[np.floating]) -> NDArray[np.uint8]:

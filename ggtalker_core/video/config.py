@@ -17,7 +17,7 @@ class GradeConfig:
     bright_luma: float = 215.0
     blurred_sharpness: float = 12.0  # variance of the Laplacian at 256 px on the long side
     cut_difference: float = 24.0  # mean luma step between two neighbouring 32 px thumbnails
-    full_survey_px: int = 400_000_000  # decode every frame up to this many pixels, else key frames only
+    full_survey_px: int = 1_500_000_000  # decode every frame up to this many pixels, else key frames only
     max_survey_frames: int = 2_000
     min_readable_share: float = 0.1  # of the announced frames; with less the file is refused
 
