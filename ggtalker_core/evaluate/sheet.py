@@ -73,8 +73,8 @@ def _write(image: NDArray[np.uint8], text: str, at: tuple[int, int], color: tupl
     import cv2
 
     plain = text.encode("ascii", "replace").decode()
-    if color == _WHITE:
-        cv2.putText(image, plain, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 3, cv2.LINE_AA)
+    if color == _WHITE:  # over a picture
+        cv2.rectangle(image, (at[0] - 4, at[1] - 13), (at[0] + 9 * len(plain), at[1] + 5), (0, 0, 0), -1)
     cv2.putText(image, plain, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, 1, cv2.LINE_AA)
 
 
