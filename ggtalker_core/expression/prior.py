@@ -23,7 +23,7 @@ from .sampler import cosine_schedule, sample
 
 PRIOR_FILE = ASSETS / "expression_prior.safetensors"
 PRIOR_FORMAT = "ggtalker.expression-prior"
-PRIOR_SHA256 = "d1d0e0940bc3cae07ce53f173c08aa02c957083c08447698d0c92eeac2b02a43"
+PRIOR_SHA256 = "a7afb53db74c4b8ebdbc49548a41572296ff6aeb29df72f4fad836c7edeeda90"
 FORMAT_VERSION = "1"
 
 

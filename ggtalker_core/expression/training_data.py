@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from .losses import Scale
 
-MAX_WEIGHT = 0.9  # ARKit weights of the targets are kept under this
+MAX_WEIGHT = 1.0  # ARKit weights of the targets are kept under this
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Closures on real, phone-aligned LibriVox speech, on the shipped default path."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,3 +42,12 @@ def test_lips_meet_where_they_must_and_only_there(media, read_wav):
     assert len(ours.hits) > 25
     assert ours.recall >= 0.80 and ours.precision >= 0.80
     assert shuffled.recall < 0.5 and shuffled.precision < 0.5
+
+
+def test_lips_meet_on_the_shipped_synthetic_utterance(read_wav):
+    """'My mother bought a big purple map', a voice that was not trained on (espeak-ng, made for this test)."""
+    data = Path(__file__).parent / "data"
+    labels = [(t, d, name) for t, d, name in json.loads((data / "utterance.json").read_text())]
+    count = count_closures(true_gap(speak(read_wav(data / "utterance.wav"))), labels)
+    assert len(count.hits) == 8
+    assert count.recall >= 0.8 and count.precision >= 0.75

@@ -210,6 +210,21 @@ def shard(index: int, texts: dict[str, list[str]], path: Path) -> None:
     print(f"{path.name}: {CHUNKS * CHUNK_S / 60:.0f} minutes in {time.process_time() - start:.0f} cpu-s", flush=True)
 
 
+def retarget(path: Path) -> None:
+    """Make the targets of a shard again from its phones, after a change of the rules."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    with safe_open(str(path), "pt") as file:
+        phones = file.metadata()["phones"]
+    tensors, rng = load_file(path), np.random.default_rng(int(path.stem.removeprefix("shard")))
+    made = [targets([(a, b, p) for a, b, p in chunk], rng) for chunk in json.loads(phones)]
+    for i, name in enumerate(("channels", "manners", "closure")):
+        tensors[name] = torch.stack([torch.from_numpy(m[i]) for m in made]).half().contiguous()
+    save_file(tensors, path.with_suffix(".part"), {"phones": phones})
+    path.with_suffix(".part").replace(path)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -217,9 +232,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--shards", type=int, default=30)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--retarget", action="store_true", help="only make the targets again")
     args = parser.parse_args()
     core()
     torch.set_num_threads(1)
+    if args.retarget:
+        for path in sorted(args.out.glob("shard*.safetensors")):
+            retarget(path)
+        return
     texts = load_texts(args.declarations)
     args.out.mkdir(parents=True, exist_ok=True)
     for index in range(args.first, args.first + args.shards):
