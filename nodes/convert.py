@@ -57,6 +57,17 @@ def to_image(frames: Iterable[NDArray[np.uint8]]) -> Tensor:
     return (stack.float() / 255.0).to(management.intermediate_device(), management.intermediate_dtype())
 
 
+def straight(frames: Sequence[RgbaFrame]) -> Tensor:
+    """The IMAGE [B, H, W, 3] of frames with their colours not multiplied by alpha; 0 where nothing is seen."""
+    import torch
+
+    image = to_image(frame.rgb for frame in frames)
+    if all(frame.alpha is None for frame in frames):
+        return image
+    alpha = coverage(frames)[..., None]
+    return torch.where(alpha > 0, (image / alpha.clamp_min(1e-3)).clamp(0, 1), torch.zeros_like(image))
+
+
 def coverage(frames: Sequence[RgbaFrame]) -> Tensor:
     """The MASK [B, H, W] in [0, 1] of frames: 1 where opaque."""
     import numpy as np

@@ -123,17 +123,27 @@ class LazyVideo(Input.Video):
 
         talking = self.talking
         tags = {k: v if isinstance(v, str) else json.dumps(v) for k, v in (metadata or {}).items()}
+        shown = _Shown(self)
         write_video(
-            target,
-            (frame.rgb for frame in self.frames()),
-            fps=talking.fps,
-            size_px=talking.size_px,
-            audio=talking.audio,
-            crf=crf,
-            metadata={**tags, **talking.marks},
-            progress=host.NodeProgress(),
-            count=talking.count,
-        )
+            target, shown.frames(), fps=talking.fps, size_px=talking.size_px, audio=talking.audio, crf=crf,
+            metadata={**tags, **talking.marks}, progress=shown, count=talking.count,
+        )  # fmt: skip
+
+
+class _Shown:
+    """Hands frames to the encoder and shows the latest one as the picture of the progress."""
+
+    def __init__(self, video: LazyVideo) -> None:
+        self._video, self._progress = video, host.NodeProgress()
+        self._latest: NDArray[np.uint8] | None = None
+
+    def frames(self) -> Iterator[NDArray[np.uint8]]:
+        for frame in self._video.frames():
+            self._latest = frame.rgb
+            yield frame.rgb
+
+    def __call__(self, done: int, total: int, message: str = "", preview: NDArray[np.uint8] | None = None) -> None:
+        self._progress(done, total, message, self._latest if preview is None else preview)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -53,8 +53,7 @@ class VideoToImages(io.ComfyNode):
         for frame in lazy.frames(first_frame, stop):
             frames.append(frame)
             progress(len(frames), stop - first_frame)
-        images = convert.to_image(frame.rgb for frame in frames)
-        return io.NodeOutput(images, convert.coverage(frames), float(lazy.get_frame_rate()))
+        return io.NodeOutput(convert.straight(frames), convert.coverage(frames), float(lazy.get_frame_rate()))
 
 
 def checked_stop(lazy: LazyVideo, first_frame: int, count: int) -> int:

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -164,6 +165,7 @@ def run(options: argparse.Namespace) -> Path:
 def main() -> int:
     """Run; problems go to stderr in the words of the node that met them."""
     options = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server is stopped then, too
     if options.video is not None:
         print(f"Consent: {options.statement or OWN_CLIP[1]}  (--basis, --statement say it in your words)")
     try:
