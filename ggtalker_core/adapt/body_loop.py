@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 # A head that moves further than this between two frames was cut, or tracked wrongly.
 _JUMP_M, _JUMP_RAD = 0.03, 0.15
-_LENGTH_WORTH = 0.5  # how much calmer a stretch of half the length must be to be preferred
 
 
 def unbroken_runs(track: Track, usable: Sequence[bool]) -> list[range]:
@@ -42,13 +41,13 @@ def choose_loop(track: Track, usable: Sequence[bool], frames: int) -> range:
     # Movement between frames, in units of head size: a turned radian counts like a head moved by its radius.
     moved = (track.translation_m[1:] - track.translation_m[:-1]).norm(dim=1) / 0.1
     turned = (track.rotation_rad[1:] - track.rotation_rad[:-1]).norm(dim=1)
-    unrest = np.concatenate([[0.0], (moved + turned).numpy(), [0.0]]).cumsum()
+    unrest = np.concatenate([[0.0], (moved + turned).numpy()]).cumsum()  # [T] what lies before each frame
     best, best_cost = range(longest.start, longest.start + length), float("inf")
     for run in runs:
         if len(run) < length:
             continue
         for start in range(run.start, run.stop - length + 1):
-            cost = float(unrest[start + length] - unrest[start + 1])
+            cost = float(unrest[start + length - 1] - unrest[start])
             if cost < best_cost - 1e-9:
                 best, best_cost = range(start, start + length), cost
     return best

@@ -26,7 +26,7 @@ INNER_COLORS = {
     "cavity": (0.25, 0.10, 0.10),
     "socket": (0.45, 0.30, 0.27),
 }
-_ENOUGH = 0.05  # visibility below which a texel counts as unseen
+_ENOUGH = 0.004  # visibility below which a texel counts as unseen
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def first_colors(
     inner = _inner_colors(layout, head)
     is_inner = inner.isfinite().all(1)
     visibility = torch.where(is_inner, torch.zeros_like(visibility), visibility)
-    color = _fill_unseen(color, visibility, layout)
+    color = _fill_unseen(color, visibility, layout, layout.region == head.regions.names.index("scalp"))
     return FirstLook(torch.where(is_inner[:, None], inner, color), visibility)
 
 
@@ -78,23 +78,33 @@ def _inner_colors(layout: UVLayout, head: HeadModel) -> Tensor:
     return out
 
 
-def _fill_unseen(color: Tensor, visibility: Tensor, layout: UVLayout) -> Tensor:
-    """Unseen texels take the colour of their mirror image, else what flows in from around on the page."""
+def _fill_unseen(color: Tensor, visibility: Tensor, layout: UVLayout, scalp: Tensor) -> Tensor:
+    """Unseen texels take the colour of their mirror image, else what flows in from around on the page.
+
+    Hair takes its colour from hair only, where any was seen.
+    """
     seen = visibility > _ENOUGH
     mirrored = ~seen & seen[layout.mirror]
     color = torch.where(mirrored[:, None], color[layout.mirror], color)
     known = seen | mirrored
     if not bool(known.any()):
         return torch.full_like(color, 0.5)
+    filled = _flow(color, known, layout)
+    if bool((known & scalp).any()):
+        filled = torch.where((scalp & ~known)[:, None], _flow(color, known & scalp, layout), filled)
+    return filled
+
+
+def _flow(color: Tensor, known: Tensor, layout: UVLayout) -> Tensor:
+    """Diffusion over the page: known texels keep their colour, the others become the mean of their neighbours."""
     side = layout.size
     row, col = layout.row_col.unbind(-1)
     page = torch.zeros(1, 4, side, side)
     page[0, :3, row, col] = (color * known[:, None]).T
     page[0, 3, row, col] = known.float()
     base = page.clone()
-    for _ in range(side):  # diffusion: known texels keep their colour, the others become the mean of their neighbours
+    for _ in range(side):
         blurred = torch.nn.functional.avg_pool2d(page, 3, 1, 1)
         blurred = blurred / blurred[:, 3:].clamp_min(1e-6)
         page = torch.where(base[:, 3:] > 0, base, blurred * (blurred[:, 3:] > 0.5))
-    flowed = page[0, :3, row, col].T
-    return torch.where(known[:, None], color, flowed)
+    return torch.where(known[:, None], color, page[0, :3, row, col].T)

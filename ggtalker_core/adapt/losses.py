@@ -11,18 +11,24 @@ from ..gaussians.texels import Texels
 from .config import Weights
 
 _C1, _C2 = 0.01**2, 0.03**2
+_GREY = (0.299, 0.587, 0.114)
 _ANISOTROPY_FREE = 2.3  # log of 10 : 1
 
 
 def window_ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Mean SSIM over 8 x 8 windows with stride 4; a, b [H, W, 3] in [0, 1].
+    """Mean SSIM of the grey pictures over 8 x 8 windows with stride 4; a, b [H, W, 3] in [0, 1].
 
-    On a processor the usual 11 x 11 Gaussian window costs ten times the rasteriser; this one is free.
+    On a processor the usual 11 x 11 Gaussian window on three channels costs ten times the rasteriser; this is cheap.
     """
-    pool = torch.nn.functional.avg_pool2d
-    x, y = a.permute(2, 0, 1), b.permute(2, 0, 1)
-    stack = pool(pool(torch.cat([x, y, x * x, y * y, x * y])[None], 4, 4), 2, 1)[0]
-    mx, my, xx, yy, xy = stack.split(3)
+    grey = a.new_tensor(_GREY)
+    x, y = a @ grey, b @ grey  # [H, W]
+    height, width = (side // 4 * 4 for side in x.shape)
+
+    def mean(value: Tensor) -> Tensor:
+        cells = value[:height, :width].reshape(height // 4, 4, width // 4, 4).mean(dim=(1, 3))
+        return (cells[:-1, :-1] + cells[1:, :-1] + cells[:-1, 1:] + cells[1:, 1:]) / 4
+
+    mx, my, xx, yy, xy = (mean(value) for value in (x, y, x * x, y * y, x * y))
     top = (2 * mx * my + _C1) * (2 * (xy - mx * my) + _C2)
     bottom = (mx * mx + my * my + _C1) * (xx - mx * mx + yy - my * my + _C2)
     return (top / bottom).mean()

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _FACE = ("face", "lips", "lids", "brows", "nose")
 _CHIN = 152  # landmark
 _LINE_HALF_WIDTH_M, _LINE_DROP_M, _LINE_DEPTH_M = 0.08, 0.012, 0.03
+_FACE_DEPTH_M = 0.09
+_HEAD_M = 0.23
+_MOVED_M, _WIDE_JAW_RAD = 2.5e-3, 0.25  # what a wide open, speaking mouth moves by more than this belongs to it
+_SPEECH = ("mouthPucker", "mouthFunnel", "mouthStretchLeft", "mouthStretchRight", "mouthClose", "mouthShrugLower")
 _STILL_RAD, _STILL_M = 0.01, 0.002  # a motion this near to the loop's own pose keeps that pose
 
 
@@ -53,7 +57,9 @@ class Compositor:
         self.size_px = size_px or avatar.size_px
         self.fps = fps or avatar.body.fps
         whole = head or load_head(avatar.head_model)
-        self._face = whole.subset(whole.regions.vertices(*_FACE).nonzero().flatten())
+        face = whole.regions.vertices(*_FACE)
+        self._face = whole.subset(face.nonzero().flatten())
+        self._mouth = whole.subset((face & _moved_by_speech(whole)).nonzero().flatten())
         self._chin_m = _chin_height_m(whole, avatar.shape)
         self._decoded: OrderedDict[int, _BodyFrame] = OrderedDict()
         plate = avatar.body.plate_jpeg
@@ -86,17 +92,35 @@ class Compositor:
     ) -> tuple[NDArray[np.float32], float]:
         """Where the head replaces the frame [H, W], and the height of the face in pixels."""
         width, height = self.size_px
-        old = self._outline_points(loop, None, 0)
-        new = old if motion is None else self._outline_points(loop, motion, index)
-        unit = max(8.0, float(np.ptp(old[:, 1])) * 1.3)  # the face's height to about the head's
+        region = self._region(loop, index, motion)
+        part = self._mouth if region == "mouth" else self._face
+        old = self._outline_points(part, loop, None, 0)
+        new = old if motion is None else self._outline_points(part, loop, motion, index)
+        unit = self._head_height_px(loop)
         face = np.maximum(outline(old, height, width), outline(new, height, width))
         face = grown(face, self.config.grow * 2 * unit)
-        if self.config.region == "head" or (self.config.region == "auto" and self._moved(loop, index, motion)):
-            line = self._neck_line(loop)
+        if region == "head":
+            line = self._bar(loop, self._chin_m - _LINE_DROP_M)
             above = above_line(line, height, width, 0.02 * unit)
             head = np.maximum(body.matte, alpha).astype(np.float32) * above
             face = np.maximum(face, grown((head > 100).astype(np.uint8) * 255, self.config.grow * unit))
-        return feathered(face, self.config.feather * unit), unit
+        soft = feathered(face, self.config.feather * unit)
+        if region == "mouth":
+            top, bottom = (self._bar(loop, y, depth_m=_FACE_DEPTH_M) for y in self.config.mouth_top_m)
+            middle = ((top + bottom) / 2).astype(np.float32)
+            ramp = float(np.abs(top - bottom)[:, 1].mean())
+            t = 1 - above_line(middle, height, width, ramp)
+            soft = (soft * t * t * (3 - 2 * t)).astype(np.float32)
+        return soft, unit
+
+    def _region(self, loop: int, index: int, motion: MotionTrack | None) -> str:
+        """What has to be replaced in this frame."""
+        if self.config.region != "auto":
+            return self.config.region
+        if self._moved(loop, index, motion):
+            return "head"
+        upper = motion is None or motion.covers_upper_face or motion.eyes_rad is not None or motion.eyelids is not None
+        return "face" if upper else "mouth"
 
     def _moved(self, loop: int, index: int, motion: MotionTrack | None) -> bool:
         """Whether the motion brings a head pose that is not the loop's."""
@@ -110,8 +134,16 @@ class Compositor:
             shifted = float((motion.translation_m[index] - track.translation_m[loop]).norm())
         return turned > _STILL_RAD or shifted > _STILL_M
 
-    def _outline_points(self, loop: int, motion: MotionTrack | None, index: int) -> NDArray[np.float32]:
-        """The face's vertices in the picture, [P, 2]: the loop's own face, or the one the motion makes of it."""
+    def _head_height_px(self, loop: int) -> float:
+        """The height of the head in the picture, by its distance."""
+        distance = float(self.avatar.body.track.translation_m[loop, 2])
+        scale = self.size_px[1] / self.avatar.size_px[1]
+        return max(8.0, _HEAD_M * float(self.avatar.intrinsics_px[1, 1]) * scale / max(distance, 1e-3))
+
+    def _outline_points(
+        self, part: HeadModel, loop: int, motion: MotionTrack | None, index: int
+    ) -> NDArray[np.float32]:
+        """Vertices of `part` in the picture, [P, 2]: where the loop has them, or where the motion puts them."""
         from ..head.pose import transform
 
         track = self.avatar.body.track
@@ -123,17 +155,16 @@ class Compositor:
             expression, jaw = motion.expression[now], motion.jaw_rad[now]
             rotation = rotation if motion.rotation_rad is None else motion.rotation_rad[now]
             translation = translation if motion.translation_m is None else motion.translation_m[now]
-        points = self._face.vertices(self.avatar.shape, expression, jaw, track.neck_rad[at], track.eyes_rad[at])
+        points = part.vertices(self.avatar.shape, expression, jaw, track.neck_rad[at], track.eyes_rad[at])
         return self._project(transform(points, rotation, translation)[0])
 
-    def _neck_line(self, loop: int) -> NDArray[np.float32]:
-        """Two points of the line under the chin, in the picture, [2, 2]."""
+    def _bar(self, loop: int, y_m: float, depth_m: float = _LINE_DEPTH_M) -> NDArray[np.float32]:
+        """Two points of a level line that is fixed to the head, in the picture, [2, 2]."""
         import torch
 
         from ..head.pose import transform
 
-        y = self._chin_m - _LINE_DROP_M
-        points = torch.tensor([[[s * _LINE_HALF_WIDTH_M, y, _LINE_DEPTH_M] for s in (-1.0, 1.0)]])
+        points = torch.tensor([[[s * _LINE_HALF_WIDTH_M, y_m, depth_m] for s in (-1.0, 1.0)]])
         track = self.avatar.body.track
         at = slice(loop, loop + 1)
         return self._project(transform(points, track.rotation_rad[at], track.translation_m[at])[0])
@@ -223,6 +254,22 @@ def _decode(data: bytes, what: str, grey: bool = False) -> NDArray[np.uint8]:
     if image is None:
         raise UnreadableFileError(f"{what} in the avatar file cannot be decoded; adapt the avatar again.")
     return np.asarray(image if grey else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _moved_by_speech(head: HeadModel) -> Tensor:
+    """Vertices that open jaw and lips move visibly, [V] bool."""
+    import torch
+
+    still = head.vertices(**head.rest())[0]
+    rest = head.rest()
+    rest["jaw_rad"] = torch.tensor([[_WIDE_JAW_RAD, 0.0, 0.0]])
+    moved = (head.vertices(**rest)[0] - still).norm(dim=1)
+    if head.arkit is not None:
+        for name in _SPEECH:
+            expression, _ = head.arkit.expression(**{name: 0.7})
+            shifted = head.vertices(**{**head.rest(), "expression": expression})[0]
+            moved = torch.maximum(moved, (shifted - still).norm(dim=1))
+    return moved > _MOVED_M
 
 
 def _chin_height_m(head: HeadModel, shape: Tensor) -> float:

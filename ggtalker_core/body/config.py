@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 from ..errors import InvalidInputError
 
-REGIONS = ("auto", "face", "head")
+REGIONS = ("auto", "mouth", "face", "head")
 
 
 @dataclass(frozen=True)
 class BodyConfig:
     """Which part of the frame is replaced, and how softly."""
 
-    region: str = "auto"  # face: hair and outline stay those of the clip; head: everything above the neck;
-    # auto: face while the head keeps the clip's own pose, head as soon as the motion brings another
-    grow: float = 0.02  # the mask reaches this far beyond face or head
+    # mouth: the face from the cheeks down, eyes and brows stay those of the clip; face: hair and outline stay;
+    # head: everything above the neck; auto: the smallest of them that holds all that the motion moves
+    region: str = "auto"
+    mouth_top_m: tuple[float, float] = (0.028, 0.002)  # head axes: between them the clip's upper face fades out
+    grow: float = 0.015  # the mask reaches this far beyond face or head
     feather: float = 0.03  # width of the soft edge
     match: float = 0.10  # reach of the colour match, from the seam inwards
     match_limit: float = 0.12  # it changes no colour by more than this, of 1

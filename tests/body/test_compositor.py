@@ -36,7 +36,7 @@ def _psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(-10 * np.log10(((a.astype(float) - b) ** 2).mean() / 255**2 + 1e-12))
 
 
-@pytest.mark.parametrize("region", ["auto", "face", "head"])
+@pytest.mark.parametrize("region", ["auto", "mouth", "face", "head"])
 def test_the_loops_own_motion_gives_the_loop_back(avatar: Avatar, region: str):
     video = AvatarRenderer(avatar).video(_loop_motion(avatar, 9))
     originals = [image for image, _ in picture_frames(avatar, avatar.body.track)]
