@@ -13,6 +13,7 @@ import numpy as np
 from ..config import ALPHA_MAX, T_STOP, TILE_PX
 from . import lanes as L
 from .forward import (
+    AHEAD,
     BLOCK_X,
     BLOCK_Y,
     CHECK_EVERY,
@@ -67,10 +68,9 @@ def differentiate_block(
     alpha = L.select(hit, L.minimum(value, most), zero)
     before = L.load(through, at)
     share = before * alpha
-    after = before - share
-    going = after > L.splat(f32(T_STOP))
+    going = before - share > L.splat(f32(T_STOP))
     weight = L.select(going, share, zero)
-    L.store(through, at, L.select(going, after, before))
+    L.store(through, at, before - weight)  # (a select here would become a masked store, which stalls the next load)
     L.store(thresholds, at, L.select(going, limit, L.splat(DEAD)))
     v_red, v_green = L.load(colour, at), L.load(colour, at + PIXELS)
     v_blue = L.load(colour, at + 2 * PIXELS)
@@ -110,6 +110,7 @@ def differentiate_tiles(
         for s in range(begin, end):
             if (s - begin) % CHECK_EVERY == 0:
                 alive = living_blocks(thresholds)
+            L.prefetch(records, np.int64(listed[min(s + AHEAD, end - 1)]) * RECORD)
             g = np.int64(listed[s])
             r = g * RECORD
             x, y = L.splat(records[r + UX] - f32(left)), L.splat(records[r + UY] - f32(top))

@@ -17,8 +17,8 @@ _SHIFT1, _SHIFT2 = np.uint32(11), np.uint32(22)
 
 
 @L.jit
-def sort_visible(depths, counts, slots):
-    """Indices of the Gaussians that are seen, nearest first; fills `slots` with the first of each one's slots.
+def sort_visible(depths, counts, boxes, slots):
+    """Indices and boxes of the Gaussians that are seen, nearest first; fills `slots` with the first of each one's.
 
     Depths are positive floats, whose bits order as they do: a radix sort in three passes of 11 bits.
     """
@@ -46,6 +46,7 @@ def sort_visible(depths, counts, slots):
             here = histogram[p, j]
             histogram[p, j] = total
             total += here
+    sorted_boxes = np.empty(seen, np.int64)
     keys2, ids2 = np.empty(seen, np.uint32), np.empty(seen, np.int32)
     for i in range(seen):
         place = keys[i] & _MASK
@@ -62,29 +63,59 @@ def sort_visible(depths, counts, slots):
         to = histogram[2, place]
         histogram[2, place] = to + 1
         ids2[to] = ids[i]
-    return ids2
+        sorted_boxes[to] = boxes[ids[i]]
+    return ids2, sorted_boxes
+
+
+@L.inlined
+def unpack(box, columns):
+    """First tile of a packed box, and whether it is two wide and two high (else one); False if it is larger."""
+    x0, y0 = box & 0xFFFF, (box >> 16) & 0xFFFF
+    wide, high = ((box >> 32) & 0xFFFF) - x0 - 1, (box >> 48) - y0 - 1
+    return y0 * columns + x0, wide, high, (wide | high) <= 1
 
 
 @L.jit
-def count_tiles(order, rects, columns, start, stop, cursors):
-    """Add to cursors[tile] how many of order[start:stop] touch each tile."""
+def count_tiles(boxes, columns, start, stop, cursors):
+    """Add to cursors[tile] how many of boxes[start:stop] touch each tile.
+
+    Boxes of up to two by two tiles, nearly all, take no branch: a column or row that is not there adds nothing.
+    """
     for s in range(start, stop):
-        g = order[s]
-        x0, x1 = np.int64(rects[g, 0]), np.int64(rects[g, 2])
-        for y in range(rects[g, 1], rects[g, 3]):
-            for x in range(x0, x1):
-                cursors[y * columns + x] += 1
+        tile, wide, high, small = unpack(boxes[s], columns)
+        if small:
+            below = tile + high * columns
+            cursors[below + wide] += wide & high
+            cursors[below] += high
+            cursors[tile + wide] += wide
+            cursors[tile] += 1
+        else:
+            for y in range(high + 1):
+                for x in range(wide + 1):
+                    cursors[tile + y * columns + x] += 1
+
+
+@L.inlined
+def append(cursors, listed, tile, g, really):
+    """Write g at the end of a tile's list; if not `really` (0), the next one to be written there replaces it."""
+    to = cursors[tile]
+    listed[to] = g
+    cursors[tile] = to + really
 
 
 @L.jit
-def scatter_tiles(order, rects, columns, start, stop, cursors, listed):
+def scatter_tiles(order, boxes, columns, start, stop, cursors, listed):
     """Write order[start:stop] into the tiles' lists, each from cursors[tile] on."""
     for s in range(start, stop):
         g = order[s]
-        x0, x1 = np.int64(rects[g, 0]), np.int64(rects[g, 2])
-        for y in range(rects[g, 1], rects[g, 3]):
-            for x in range(x0, x1):
-                tile = y * columns + x
-                to = cursors[tile]
-                cursors[tile] = to + 1
-                listed[to] = g
+        tile, wide, high, small = unpack(boxes[s], columns)
+        if small:  # a tile that is not there falls on one that is, which comes later and overwrites the false entry
+            below = tile + high * columns
+            append(cursors, listed, below + wide, g, wide & high)
+            append(cursors, listed, below, g, high)
+            append(cursors, listed, tile + wide, g, wide)
+            append(cursors, listed, tile, g, 1)
+        else:
+            for y in range(high + 1):
+                for x in range(wide + 1):
+                    append(cursors, listed, tile + y * columns + x, g, 1)

@@ -17,6 +17,7 @@ from .projection import BLUE, GREEN, LEAN_X, LEAN_Y, LOG_OPACITY, RECORD, RED, U
 PIXELS = TILE_PX * TILE_PX
 LOG_MIN = f32(np.log2(ALPHA_MIN))
 DEAD = f32(1e30)  # no exponent reaches it: the threshold of a pixel that has ended
+AHEAD = 8  # Gaussians: how early a record is fetched from memory
 CHECK_EVERY = 32  # Gaussians between two looks at which blocks still have living pixels
 
 # place of each pixel in its tile, in the order block by block; first pixel centre of each block
@@ -89,10 +90,9 @@ def blend_block(at, a, lean, c, log_opacity, ux, uy, red, green, blue, pixel_x, 
     alpha = L.select(power >= limit, value, L.splat(f32(0)))
     before = L.load(through, at)
     share = before * alpha
-    after = before - share
-    going = after > L.splat(f32(T_STOP))
+    going = before - share > L.splat(f32(T_STOP))
     weight = L.select(going, share, L.splat(f32(0)))
-    L.store(through, at, L.select(going, after, before))
+    L.store(through, at, before - weight)  # (a select here would become a masked store, which stalls the next load)
     L.store(thresholds, at, L.select(going, limit, L.splat(DEAD)))
     L.store(rgb, at, L.load(rgb, at) + weight * red)
     L.store(rgb, at + PIXELS, L.load(rgb, at + PIXELS) + weight * green)
@@ -131,6 +131,7 @@ def blend_tiles(tiles, offsets, listed, records, background, columns, image, alp
         while at < end and alive != 0:
             until = min(end, at + CHECK_EVERY)
             for s in range(at, until):
+                L.prefetch(records, np.int64(listed[min(s + AHEAD, end - 1)]) * RECORD)
                 r = np.int64(listed[s]) * RECORD
                 x, y = L.splat(records[r + UX] - f32(left)), L.splat(records[r + UY] - f32(top))
                 blocks = touched_blocks(records, r, x, y, block_x, block_y) & alive

@@ -208,6 +208,21 @@ def store(context: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.int64, lanes), codegen
 
 
+@intrinsic
+def prefetch(context: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of an array's element, to be there a little later."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        place = _address(context, builder, signature.args[0], args[0], args[1], ir.IntType(8))
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [place, number(0), number(3), number(1)])  # read, keep, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
+
+
 def _shuffle(builder: Any, x: Any, y: Any, picks: list[int]) -> Any:
     """Lanes of x (0..15) and y (16..31), picked by constants."""
     return builder.shuffle_vector(x, y, ir.Constant(_INTS, picks))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +84,9 @@ def render_frame(frame: FrameInput, threads: int, image: Floats, alpha: Floats) 
 
     spread(project_part, ranges(n, threads, 16, _LEAST))
     slots = np.empty(n + 1, np.int32)
-    order = sort_visible(depths, counts, slots)
+    order, boxes = sort_visible(depths, counts, rects.view(np.int64).ravel(), slots)
     columns, rows = -(-frame.width // TILE_PX), -(-frame.height // TILE_PX)
-    offsets, listed = _deal_out(order, rects, columns, columns * rows, threads)
+    offsets, listed = _deal_out(order, boxes, columns, columns * rows, threads)
     walked = np.zeros(columns * rows, np.int32)
 
     def blend_part(tiles: Ints) -> None:
@@ -126,23 +124,20 @@ def differentiate_frame(
     return out  # type: ignore[return-value]
 
 
-def _deal_out(order: Ints, rects: NDArray[np.int16], columns: int, tiles: int, threads: int) -> tuple[Ints, Ints]:
+def _deal_out(order: Ints, boxes: NDArray[np.int64], columns: int, tiles: int, threads: int) -> tuple[Ints, Ints]:
     """The tiles' lists: where each begins [T + 1] and the Gaussians [I]."""
     parts = ranges(order.size, threads, 1, _LEAST)
     cursors = np.zeros((len(parts), tiles), np.int32)
 
-    def each(kernel: Callable[..., Any], *more: Any) -> None:
-        jobs = [(k, a, b) for k, (a, b) in enumerate(parts)]
-        spread(lambda job: kernel(order, rects, columns, job[1], job[2], cursors[job[0]], *more), jobs)
-
-    each(count_tiles)
+    jobs = [(start, stop, own) for (start, stop), own in zip(parts, cursors)]
+    spread(lambda job: count_tiles(boxes, columns, *job), jobs)
     # a tile's list holds the parts one after the other: depth order stays whole
     ends = np.cumsum(cursors.T.ravel(), dtype=np.int64)
     total = int(ends[-1])
     starts = (ends - cursors.T.ravel()).astype(np.int32).reshape(tiles, len(parts))
     cursors[:] = starts.T
     listed = np.empty(total, np.int32)
-    each(scatter_tiles, listed)
+    spread(lambda job: scatter_tiles(order, boxes, columns, *job, listed), jobs)
     return np.append(starts[:, 0], np.int32(total)).astype(np.int32), listed
 
 
