@@ -53,6 +53,7 @@ class HeadModel:
     lid_corners: Tensor  # [2, 2] int64: left eye, right eye; inner, outer
     mirror: Tensor | None  # [V] int64: the vertex on the other side
     uv: UVChart | None
+    fitted_default_m: Tensor | None = None  # [4706, 3] the default head fitted to this one, where the page is borrowed
     parents: tuple[int, ...] = PARENTS
 
     @property

@@ -91,9 +91,14 @@ def _default_layout(size: int) -> UVLayout:
 
 
 def make_layout(size: int, head: HeadModel) -> UVLayout:
-    """Rasterise the triangles of the head's page at the texel centres. Raises InvalidInputError without a page."""
+    """Rasterise the triangles of the head's page at the texel centres. Raises InvalidInputError without a page.
+
+    A head without a page of its own (a FLAME file) borrows the default head's: its texels go to the nearest places.
+    """
     import torch
 
+    if head.uv is None and head.fitted_default_m is not None:
+        return _borrowed_layout(size, head, head.fitted_default_m)
     if head.uv is None:
         raise InvalidInputError(f"Head '{head.name}' has no UV page; the Gaussian map needs one.")
     triangles = head.uv.triangles().double().cpu().numpy()  # [F, 3, 2]
@@ -116,6 +121,24 @@ def make_layout(size: int, head: HeadModel) -> UVLayout:
         spacing_m=spacing[triangle_t],
         region=head.regions.of_face.cpu()[triangle_t],
         mirror=torch.where(mirror >= 0, mirror, torch.arange(len(texel))),
+    )
+
+
+def _borrowed_layout(size: int, head: HeadModel, fitted: Tensor) -> UVLayout:
+    """The default head's texels on another head, at the places nearest to them once the default head is fitted."""
+    import dataclasses
+
+    import torch
+
+    from .model import load_head
+    from .transfer import nearest_on_surface
+
+    default = load_head("default")
+    layout = _default_layout(size)
+    places = layout.points(fitted[None], default.faces)[0].double().numpy()
+    triangle, weights = nearest_on_surface(places, head.template_m.double().numpy(), head.faces.numpy())
+    return dataclasses.replace(
+        layout, triangle=torch.from_numpy(triangle), barycentric=torch.from_numpy(weights).float()
     )
 
 

@@ -58,17 +58,17 @@ def build(wheel: Path) -> BuiltHead:
     shapes = expressions.symmetric_shapes(*data.face_units(), mirror)
     skin = np.isin(mesh.triangle_group, ["body"])
     ring = np.array(surface.boundary_loop(faces[skin]))
+    lip, lip_corners = pairs.lip_pairs(mirror)
+    lid, lid_corners = pairs.lid_pairs(mirror)
     print("joints")
     bones = skeleton.build_skeleton(template, samples, weights, parts, ring, mirror, shapes)
     eyes = np.concatenate([parts[PARTS[0]], parts[PARTS[1]]])
-    arkit_names, arkit = expressions.expression_shapes(shapes, eyes, bones)
+    arkit_names, arkit = expressions.expression_shapes(template, shapes, eyes, lid, bones)
     neck = [i for i, n in enumerate(names) if n.startswith(("neck", "spine")) or "clav" in n or "shoulder" in n]
     found = regions.find_regions(data, template, faces, mirror, bone_weights[:, neck].sum(1))
     print("UV page")
     uv_xy, corners = unique_corners(charts.build_charts(template, faces, mirror, found.of_face), faces)
     landmarks = json.loads(LANDMARKS.read_text())
-    lip, lip_corners = pairs.lip_pairs(mirror)
-    lid, lid_corners = pairs.lid_pairs(mirror)
     return BuiltHead(
         template_m=template,
         faces=faces,

@@ -38,6 +38,8 @@ UPPER_LIP = (185, 40, 39, 37, 0, 267, 269, 270, 409, 191, 80, 81, 82, 13, 312, 3
              184, 74, 73, 72, 11, 302, 303, 304, 408, 183, 42, 41, 38, 12, 268, 271, 272, 407)  # fmt: skip
 LOWER_LIP = (146, 91, 181, 84, 17, 314, 405, 321, 375, 95, 88, 178, 87, 14, 317, 402, 318, 324,
              77, 90, 180, 85, 16, 315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403, 319, 325)  # fmt: skip
+UPPER_INNER = (191, 80, 81, 82, 13, 312, 311, 310, 415)
+LOWER_INNER = (95, 88, 178, 87, 14, 317, 402, 318, 324)
 UPPER_LIDS = (246, 161, 160, 159, 158, 157, 173, 466, 388, 387, 386, 385, 384, 398)
 LOWER_LIDS = (7, 163, 144, 145, 153, 154, 155, 249, 390, 373, 374, 380, 381, 382)
 
@@ -131,6 +133,18 @@ def robust_mean(places: Points, weights: Points) -> tuple[Points, Points]:
     return mean, np.nanmedian(distance, 0)
 
 
+def contact_line(head: HeadModel, column: int, x: Points) -> Points:
+    """Places on the line along which the upper (0) or the lower (1) lip touches the other, at the given x. [N, 3]
+
+    The edge that the network sees lies outside that line when the mouth is nearly shut and on it when the mouth is
+    open; only points on the line itself meet when the mouth closes.
+    """
+    right, left = head.lip_corners.tolist()
+    line = head.template_m.double().numpy()[[right, *head.lip_pairs[:, column].tolist(), left]]
+    order = np.argsort(line[:, 0])
+    return np.stack([np.interp(x, line[order, 0], line[order, k]) for k in range(3)], 1)
+
+
 def iris_places(head: HeadModel) -> tuple[Ids, Points]:
     """Centre and ring (person's right, top, left, bottom) of both irises on the eyeballs: triangles [10], weights."""
     v, faces = head.template_m.double().numpy(), head.faces.numpy()
@@ -170,6 +184,10 @@ def merge(head: HeadModel, pictures: list[Picture]) -> tuple[Ids, Points, Points
         own, rows = np.flatnonzero(kind == name), np.flatnonzero(mask)
         chosen, b = closest_on_surface(mean[own], v, faces[rows])
         triangle[own], barycentric[own] = rows[chosen], b
+    for name, column, ids in (("upper_lip", 0, UPPER_INNER), ("lower_lip", 1, LOWER_INNER)):
+        rows = np.flatnonzero(allowed[name])
+        chosen, b = closest_on_surface(contact_line(head, column, mean[list(ids), 0]), v, faces[rows])
+        triangle[list(ids)], barycentric[list(ids)] = rows[chosen], b
     triangle[N_MESH:], barycentric[N_MESH:] = iris_places(head)
     return triangle, barycentric, spread
 

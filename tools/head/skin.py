@@ -19,6 +19,8 @@ from ggtalker_core.head.model import HeadModel
 
 Points = NDArray[np.float64]
 IRIS_RADIUS_M, PUPIL_RADIUS_M = 0.0059, 0.0022
+# The mesh's tongue fills the mouth; between real lips there is a dark gap, which the landmark detector looks for.
+DARK_TONGUE = (66.0, 26.0, 26.0)
 LIP_SHARE = (1.0,) * 7 + (0.4, 0.05)  # of lip colour by edge ring around the mouth
 
 
@@ -30,6 +32,8 @@ class Look:
     lips: tuple[float, float, float] = (186, 108, 104)
     hair: tuple[float, float, float] = (72, 50, 38)
     iris: tuple[float, float, float] = (84, 62, 44)
+    tongue: tuple[float, float, float] = (150, 74, 76)
+    lashes: float = 0.6
     brow_width_m: float = 0.0042
     blush: float = 0.6
 
@@ -41,8 +45,8 @@ def random_look(rng: np.random.Generator) -> Look:
     hair = np.array([34, 26, 22]) + rng.random() * light * np.array([120, 90, 50])
     iris = np.array([60, 40, 28]) + rng.random() * light * np.array([50, 80, 90])
     return Look(
-        tuple(skin), tuple(0.72 * skin * [1.08, 0.8, 0.84]), tuple(hair), tuple(iris), rng.uniform(0.003, 0.0055),
-        rng.uniform(0.2, 1.0),
+        tuple(skin), tuple(0.72 * skin * [1.08, 0.8, 0.84]), tuple(hair), tuple(iris), DARK_TONGUE,
+        rng.uniform(0.1, 0.9), rng.uniform(0.003, 0.0055), rng.uniform(0.2, 1.0),
     )  # fmt: skip
 
 
@@ -69,7 +73,8 @@ class Skin:
         self.lip_share = np.where(
             mouth < len(LIP_SHARE), np.array([*LIP_SHARE, 0.0])[np.minimum(mouth, len(LIP_SHARE))], 0
         )
-        self.lash_share = (lids <= 1) * 0.75 + (lids == 2) * 0.4
+        upper = self.template[:, 1] > self.template[head.lid_corners.numpy(), 1].mean()
+        self.lash_share = np.select([lids <= 2, lids == 3, lids == 4], [0.9, 0.6, 0.15], 0.0) * np.where(upper, 1, 0.5)
         line = np.array(regions.BROW_M)
         steps = np.linspace(0, len(line) - 1, 80)
         line = np.stack([np.interp(steps, range(len(line)), line[:, k]) for k in range(3)], 1)
@@ -92,8 +97,8 @@ class Skin:
         colour = self._skin(place, corners, b, look)
         colour[where("scalp")] = look.hair
         colour[where("teeth_upper", "teeth_lower")] = (232, 226, 214)
-        colour[where("tongue")] = (176, 88, 90)
-        colour[where("cavity")] = (96, 36, 36)
+        colour[where("tongue")] = look.tongue
+        colour[where("cavity")] = (58, 22, 22)
         colour[where("socket")] = np.array(look.skin) * 0.6
         eyes = where("eyes")
         colour[eyes] = self._eyes(place[eyes], look)
@@ -110,7 +115,7 @@ class Skin:
         colour = colour * (1 - lips) + np.array(look.lips) * lips
         brow = np.clip((look.brow_width_m - self.brow_tree.query(place)[0]) / 0.0015 + 0.5, 0, 1)[:, None] * 0.85
         colour = colour * (1 - brow) + np.array(look.hair) * brow
-        lash = (b * self.lash_share[corners]).sum(1)[:, None]
+        lash = look.lashes * (b * self.lash_share[corners]).sum(1)[:, None]
         return colour * (1 - lash) + np.array(look.hair) * 0.7 * lash
 
     def _eyes(self, place: Points, look: Look) -> Points:
