@@ -1,8 +1,8 @@
 """Reads the arrays out of a FLAME-style pickle without running anything that it names.
 
 Official FLAME files are Python 2 pickles with chumpy arrays and a scipy sparse matrix. Here every class or function
-that a pickle may name is replaced by an inert stand-in of ours that only keeps numbers; any other name is refused. Neither
-chumpy nor scipy nor numpy's own unpickling code is ever called.
+that a pickle may name is replaced by an inert stand-in of ours that only keeps numbers; any other name is refused.
+Neither chumpy nor scipy nor numpy's own unpickling code is ever called.
 """
 
 from __future__ import annotations
