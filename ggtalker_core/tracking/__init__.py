@@ -1,1 +1,11 @@
 """From a clip to head parameters: face networks, landmark fitting, track files (see README.md)."""
+
+from __future__ import annotations
+
+from .config import TrackConfig
+from .finder import FaceFinder, FoundFaces
+from .overlay import draw_overlay
+from .track import track_clip
+from .track_file import load_track, save_track
+
+__all__ = ["FaceFinder", "FoundFaces", "TrackConfig", "draw_overlay", "load_track", "save_track", "track_clip"]

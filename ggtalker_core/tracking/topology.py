@@ -5,7 +5,7 @@ from __future__ import annotations
 from .networks.face_mesh import LEFT_IRIS, RIGHT_IRIS
 
 OUTER_EYE_RIGHT, OUTER_EYE_LEFT = 33, 263  # their distance is the inter-ocular distance of every figure
-INNER_EYE_RIGHT, INNER_EYE_LEFT = 133, 362
+EYE_CORNERS_RIGHT, EYE_CORNERS_LEFT = (33, 133), (263, 362)  # (outer, inner)
 LIP_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 LIP_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
 LIPS = LIP_OUTER + LIP_INNER

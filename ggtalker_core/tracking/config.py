@@ -1,0 +1,67 @@
+"""Settings of the tracking. Weights are in units of 1 % of the inter-ocular distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """How a head is fitted to the landmarks of a clip."""
+
+    n_shape: int = 60  # identity coefficients that are fitted
+    keyframes: int = 32  # frames that shape and focal length are found on
+    person_iterations: int = 10
+    motion_iterations: int = 6
+    first_focal: float = 1.7  # first guess, times the longer side of the frame
+    # Weights of the data.
+    lip_weight: float = 4.0
+    lid_weight: float = 2.0
+    outline_weight: float = 0.3  # the detector slides along the outline of a turned face
+    lip_pair_weight: float = 4.0  # opening of the lips, each of nine pairs
+    lid_pair_weight: float = 2.0
+    robust: float = 3.0  # residual beyond which a landmark counts less
+    # Priors.
+    expression_prior: float = 1.0  # per unit of standard deviation
+    jaw_prior: float = 10.0  # opening, per radian squared
+    jaw_side_prior: float = 100.0  # yaw and roll of the jaw
+    jaw_closed_prior: float = 2000.0  # a jaw that closes beyond closed
+    shape_prior: float = 1.0  # per keyframe
+    focal_prior: float = 30.0  # of the logarithm, per keyframe
+    bias_prior: float = 3.0  # of each landmark's own offset, per mm^2 and keyframe
+    # Smoothness between neighbouring frames; never on the jaw.
+    turn_change: float = 2e4  # per radian squared
+    move_change: float = 2e5  # per metre squared
+    expression_change: float = 0.3
+    gaze_change: float = 30.0
+    # What counts as a face and as a usable clip.
+    min_detection: float = 0.5
+    min_presence: float = 0.5
+    min_run: int = 3  # shorter stretches with a face are taken for mistakes
+    worst_error: float = 8.0  # percent of the inter-ocular distance; frames fitted worse are not used
+    max_lost_share: float = 0.5  # of the frames; beyond it there is no track
+    min_frames: int = 8  # with a face
+
+    def __post_init__(self) -> None:
+        """Check what would fail late."""
+        if self.n_shape < 0 or self.keyframes < 1 or self.person_iterations < 1 or self.motion_iterations < 1:
+            raise InvalidInputError("TrackConfig: n_shape >= 0, keyframes and iterations >= 1 are needed.")
+        if not 0 < self.max_lost_share <= 1:
+            raise InvalidInputError(f"TrackConfig.max_lost_share must be in (0, 1], got {self.max_lost_share}.")
+
+    @staticmethod
+    def fast() -> TrackConfig:
+        """Fewer keyframes and iterations: for previews."""
+        return TrackConfig(keyframes=16, person_iterations=6, motion_iterations=4)
+
+    @staticmethod
+    def full() -> TrackConfig:
+        """More keyframes, all identity coefficients."""
+        return TrackConfig(n_shape=100, keyframes=64, person_iterations=14, motion_iterations=8)
+
+    @staticmethod
+    def tiny() -> TrackConfig:
+        """For tests of what comes after."""
+        return TrackConfig(n_shape=10, keyframes=4, person_iterations=3, motion_iterations=3)

@@ -1,0 +1,192 @@
+"""From landmarks of a clip to a head: person first, then every frame, then the eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .config import TrackConfig
+from .face_model import FaceModel, face_model
+from .gaze import fit_gaze
+from .identity_fit import Person, SharedPriors, fit_person, keyframes
+from .networks.face_mesh import N_MESH
+from .solver import EXPRESSION, JAW, N_UNKNOWNS, ROTATION, TRANSLATION, Motion, Observed, Priors, project, solve
+from .start import first_motion
+from .topology import LID_PAIRS_LEFT, LID_PAIRS_RIGHT, LIDS, LIP_PAIRS, LIPS, OUTER_EYE_LEFT, OUTER_EYE_RIGHT, OVAL
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..head import HeadModel
+
+_BRIDGE = 50.0  # times the usual smoothness, where a frame without a face is bridged
+_FIRST_ITERATIONS = 3  # of the keyframes, before anything shared is fitted
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """What is fitted: 478 points per frame, and which frames count and belong together."""
+
+    points_px: Tensor  # [T, 478, 2] in the frame
+    valid: Tensor  # [T] bool
+    joined: Tensor  # [T - 1] bool: no cut between i and i + 1
+    size_px: tuple[int, int]
+
+    @property
+    def centred_px(self) -> Tensor:
+        """Points from the principal point, which is taken to be the middle of the frame."""
+        return self.points_px - self.points_px.new_tensor(self.size_px) / 2
+
+    def iod_px(self) -> float:
+        """Median distance of the outer eye corners: 100 % of every error."""
+        across = self.points_px[:, OUTER_EYE_RIGHT] - self.points_px[:, OUTER_EYE_LEFT]
+        return float(across[self.valid].norm(dim=-1).median())
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A head in every frame. Bias and errors are given for all 468 mesh landmarks, fitted or left out."""
+
+    person: Person
+    motion: Motion
+    eyes_rad: Tensor  # [T, 6]
+    error_px: Tensor  # [T, 468]
+    flat_px: Tensor  # [T, 468, 2] the model's landmarks in the frame
+
+
+def fit_landmarks(
+    head: HeadModel, landmarks: Landmarks, config: TrackConfig, *, used: Tensor | None = None,
+    tick: Callable[[float], None] | None = None, start: Fitted | None = None,
+) -> Fitted:  # fmt: skip
+    """Fit the head. `used` (int64 indices below 468) leaves landmarks out, for measuring; `tick` hears of progress.
+
+    `start`: an earlier fit of the same landmarks, whose person is kept (only the motion is fitted again).
+    """
+    import torch
+
+    everything = torch.arange(N_MESH, device=landmarks.points_px.device)
+    used = everything if used is None else used
+    whole = face_model(head, everything)
+    model = whole.rows(used)
+    observed = _observed(landmarks, used, config)
+    tick = tick or (lambda fraction: None)
+    if start is None:
+        person, motion = _person(model, observed, landmarks, config, tick)
+    else:
+        person = Person(start.person.shape, start.person.focal_px, start.person.bias_m[used])
+        motion = start.motion
+    personal = model.personal(person.shape, person.bias_m)
+    change = _changes(landmarks, config)
+    steps = solve(personal, motion, observed, person.focal_px, _priors(config), change, config.motion_iterations)
+    for k, step in enumerate(steps):
+        motion = step
+        tick(0.4 + 0.55 * (k + 1) / config.motion_iterations)
+    eyes = fit_gaze(
+        head, person.shape, motion, person.focal_px, landmarks.centred_px, landmarks.valid, observed.unit_px,
+        _gaze_changes(landmarks, config),
+    )  # fmt: skip
+    bias = person.bias_m.new_zeros(N_MESH, 3)
+    bias[used] = person.bias_m
+    flat = project(whole.personal(person.shape, bias), motion, person.focal_px)
+    error = (flat - landmarks.centred_px[:, :N_MESH]).norm(dim=-1)
+    tick(1.0)
+    return Fitted(
+        Person(person.shape, person.focal_px, bias), motion, eyes, error,
+        flat + flat.new_tensor(landmarks.size_px) / 2,
+    )  # fmt: skip
+
+
+def _person(
+    model: FaceModel, observed: Observed, landmarks: Landmarks, config: TrackConfig, tick: Callable[[float], None]
+) -> tuple[Person, Motion]:
+    """Shape, focal length and offsets over keyframes; a first pose for every frame."""
+    guess = config.first_focal * max(landmarks.size_px)
+    motion = first_motion(model.mean_m.sum(0), observed.points_px, guess)
+    motion = _bridge_poses(motion, landmarks.valid)
+    chosen = keyframes(motion, landmarks.valid, config.keyframes)
+    some, seen = motion.take(chosen), _take(observed, chosen)
+    apart = motion.jaw_rad.new_zeros(len(chosen) - 1, N_UNKNOWNS)
+    priors = _priors(config)
+    for step in solve(model, some, seen, guess, priors, apart, _FIRST_ITERATIONS):
+        some = step
+    tick(0.15)
+    person = Person(motion.jaw_rad.new_zeros(config.n_shape), guess, motion.jaw_rad.new_zeros(model.mean_m.shape[1], 3))
+    shared = SharedPriors(config.shape_prior, config.focal_prior, config.bias_prior)
+    person, _ = fit_person(model, some, seen, person, priors, shared, config.person_iterations)
+    tick(0.4)
+    nearer = motion.translation_m.new_tensor([1.0, 1.0, person.focal_px / guess])
+    return person, Motion(motion.rotation, motion.translation_m * nearer, motion.jaw_rad, motion.expression)
+
+
+def _bridge_poses(motion: Motion, valid: Tensor) -> Motion:
+    """Frames without a face start from the pose of the last frame with one (the first such, at the start)."""
+    import torch
+
+    places = torch.where(valid, torch.arange(len(valid), device=valid.device), -1)
+    last = places.cummax(0).values
+    first = int(valid.nonzero()[0, 0])
+    return motion.take(torch.where(last < 0, first, last))
+
+
+def _observed(landmarks: Landmarks, used: Tensor, config: TrackConfig) -> Observed:
+    """Weights and units of the landmarks `used`."""
+    import torch
+
+    points = landmarks.centred_px[:, :N_MESH]
+    weights = torch.ones(N_MESH, device=points.device)
+    for names, weight in ((OVAL, config.outline_weight), (LIPS, config.lip_weight), (LIDS, config.lid_weight)):
+        weights[list(names)] = weight
+    place = {int(k): i for i, k in enumerate(used.tolist())}
+    lips = [(place[a], place[b]) for a, b in LIP_PAIRS if a in place and b in place]
+    lids = [(place[a], place[b]) for a, b in LID_PAIRS_LEFT + LID_PAIRS_RIGHT if a in place and b in place]
+    pair_weights = torch.tensor([config.lip_pair_weight] * len(lips) + [config.lid_pair_weight] * len(lids))
+    seen = landmarks.valid.to(points)[:, None]
+    # A turned head shows its eyes nearer together, but is not smaller: the extent of all points gives the scale.
+    extent = (points - points.mean(1, keepdim=True)).norm(dim=-1).mean(1).clamp(min=1e-3)
+    eyes = (points[:, OUTER_EYE_LEFT] - points[:, OUTER_EYE_RIGHT]).norm(dim=-1)
+    ratio = (eyes / extent)[landmarks.valid].quantile(0.8)
+    return Observed(
+        points_px=points[:, used],
+        weights=weights[used] * seen,
+        unit_px=torch.where(landmarks.valid, extent * ratio / 100, torch.ones_like(extent)),
+        pairs=torch.tensor(lips + lids, dtype=torch.int64, device=points.device).reshape(-1, 2),
+        pair_weights=pair_weights.to(points) * seen,
+    )
+
+
+def _take(observed: Observed, indices: Tensor) -> Observed:
+    return Observed(
+        observed.points_px[indices], observed.weights[indices], observed.unit_px[indices], observed.pairs,
+        observed.pair_weights[indices],
+    )  # fmt: skip
+
+
+def _priors(config: TrackConfig) -> Priors:
+    import torch
+
+    rest = torch.zeros(N_UNKNOWNS)
+    rest[JAW] = torch.tensor([config.jaw_prior, config.jaw_side_prior, config.jaw_side_prior])
+    rest[EXPRESSION] = config.expression_prior
+    return Priors(rest, config.jaw_closed_prior, config.robust)
+
+
+def _changes(landmarks: Landmarks, config: TrackConfig) -> Tensor:
+    """Temporal prior [T - 1, 59]: none across cuts between good frames, strong and on everything across lost frames."""
+    import torch
+
+    usual = torch.zeros(N_UNKNOWNS)
+    usual[ROTATION], usual[TRANSLATION] = config.turn_change, config.move_change
+    usual[EXPRESSION] = config.expression_change
+    bridge = usual.clone()
+    bridge[JAW] = config.turn_change / 10
+    bridge[EXPRESSION] = max(config.expression_change, 1.0) * _BRIDGE
+    both = landmarks.valid[1:] & landmarks.valid[:-1]
+    change = torch.where(both[:, None], usual, bridge)
+    return change * (landmarks.joined | ~both)[:, None]
+
+
+def _gaze_changes(landmarks: Landmarks, config: TrackConfig) -> Tensor:
+    """Temporal prior of the eyes [T - 1]."""
+    both = landmarks.valid[1:] & landmarks.valid[:-1]
+    return config.gaze_change * (landmarks.joined | ~both).float()

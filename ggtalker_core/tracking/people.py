@@ -1,0 +1,62 @@
+"""Which shots show the same person: upright grey faces are compared, nobody is recognised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_SAME_PERSON = 0.87  # correlation of mean faces above which two shots show one person
+_LEAST_FRAMES = 5  # shots with fewer faces are not judged
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A stretch of frames between hard cuts."""
+
+    start: int
+    stop: int
+    person: int  # 0 = who is in most frames; -1 = nobody
+
+
+def shots_of(cuts: tuple[int, ...], valid: NDArray[np.bool_], portraits: NDArray[np.uint8]) -> list[Shot]:
+    """Split at the cuts and group by person. valid [T], portraits [T, S, S] of the valid frames."""
+    import numpy as np
+
+    edges = [0, *cuts, len(valid)]
+    spans = [(a, b) for a, b in zip(edges, edges[1:]) if b > a]
+    faces = [_mean_face(portraits[a:b][valid[a:b]]) for a, b in spans]
+    counts = [int(valid[a:b].sum()) for a, b in spans]
+    people: list[list[int]] = []  # shots of each person
+    for i in np.argsort(counts)[::-1].tolist():
+        face = faces[i]
+        if face is None:
+            continue
+        alike = [max((_likeness(face, faces[k]) for k in group), default=0.0) for group in people]
+        if alike and (max(alike) > _SAME_PERSON or counts[i] < _LEAST_FRAMES):
+            people[int(np.argmax(alike))].append(i)
+        else:
+            people.append([i])
+    people.sort(key=lambda group: -sum(counts[i] for i in group))
+    who = {i: person for person, group in enumerate(people) for i in group}
+    return [Shot(a, b, who.get(i, -1)) for i, (a, b) in enumerate(spans)]
+
+
+def _mean_face(portraits: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Mean of contrast-normalised faces, zero mean and unit length; None without faces."""
+    import numpy as np
+
+    if len(portraits) == 0:
+        return None
+    flat = portraits.reshape(len(portraits), -1).astype(np.float64)
+    flat -= flat.mean(1, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9
+    mean = flat.mean(0)
+    return mean / (np.linalg.norm(mean) + 1e-9)
+
+
+def _likeness(a: NDArray[np.float64] | None, b: NDArray[np.float64] | None) -> float:
+    return 0.0 if a is None or b is None else float((a * b).sum())

@@ -1,0 +1,199 @@
+"""Gauss-Newton over all frames at once: pose, jaw and expression from landmarks, with a temporal prior.
+
+Every frame has 59 unknowns; the prior couples neighbours only, so the system is block tridiagonal and is solved exactly
+by elimination along time. Frames without data are carried by the prior alone, which interpolates them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..head.pose import axis_angle_to_matrix, matrix_to_axis_angle
+from .face_model import FaceModel, skew
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+N_UNKNOWNS = 59  # rotation 3 (turned on from the left), translation 3, jaw 3, expression 50
+ROTATION, TRANSLATION, JAW, EXPRESSION = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 59)
+_CHUNK = 32  # frames whose Jacobians are held at once
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen, in the order of the model's L landmarks."""
+
+    points_px: Tensor  # [T, L, 2] relative to the principal point
+    weights: Tensor  # [T, L]; 0 = not seen
+    unit_px: Tensor  # [T] pixels of 1 % of the inter-ocular distance, the unit of every residual
+    pairs: Tensor  # [P, 2] int64: landmarks whose difference counts too (lips, lids)
+    pair_weights: Tensor  # [T, P]
+
+    def part(self, start: int, stop: int) -> Observed:
+        """The frames start..stop."""
+        cut = {n: getattr(self, n)[start:stop] for n in ("points_px", "weights", "unit_px", "pair_weights")}
+        return dataclasses.replace(self, **cut)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """The unknowns of every frame."""
+
+    rotation: Tensor  # [T, 3, 3] head axes to camera
+    translation_m: Tensor  # [T, 3]
+    jaw_rad: Tensor  # [T, 3]
+    expression: Tensor  # [T, 50]
+
+    def stepped(self, step: Tensor) -> Motion:
+        """After a Gauss-Newton step [T, 59]."""
+        return Motion(
+            axis_angle_to_matrix(step[:, ROTATION]) @ self.rotation,
+            self.translation_m + step[:, TRANSLATION],
+            self.jaw_rad + step[:, JAW],
+            self.expression + step[:, EXPRESSION],
+        )
+
+    def part(self, start: int, stop: int) -> Motion:
+        """The frames start..stop."""
+        return Motion(*(getattr(self, f.name)[start:stop] for f in dataclasses.fields(self)))
+
+    def take(self, indices: Tensor) -> Motion:
+        """Some frames."""
+        return Motion(*(getattr(self, f.name)[indices] for f in dataclasses.fields(self)))
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Quadratic priors in the unit of the residuals."""
+
+    rest: Tensor  # [59] pulls jaw and expression to rest
+    jaw_closed: float  # weight of a jaw that opens upwards
+    robust: float  # residual (in units) beyond which a landmark counts less and less
+
+
+def project(model: FaceModel, motion: Motion, focal_px: float) -> Tensor:
+    """Landmarks [T, L, 2] in pixels from the principal point."""
+    points = model.points(motion.expression, motion.jaw_rad) @ motion.rotation.mT + motion.translation_m[:, None]
+    return focal_px * points[..., :2] / points[..., 2:]
+
+
+def linearise(model: FaceModel, motion: Motion, focal_px: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Projection [T, L, 2], its derivatives by the unknowns [T, L, 2, 59] and by the head point [T, L, 2, 3]."""
+    import torch
+
+    head, by_face = model.derivatives(motion.expression, motion.jaw_rad)  # [T, L, 3], [T, L, 3, 53]
+    turned = head @ motion.rotation.mT
+    seen = turned + motion.translation_m[:, None]
+    depth = seen[..., 2:]
+    flat = focal_px * seen[..., :2] / depth
+    scale = focal_px / depth[..., None]  # [T, L, 1, 1]
+    eye = torch.eye(2, dtype=seen.dtype, device=seen.device).expand(*seen.shape[:2], 2, 2)
+    by_camera = scale * torch.cat([eye, -(seen[..., :2] / depth)[..., None]], -1)  # [T, L, 2, 3]
+    by_head = by_camera @ motion.rotation[:, None]
+    return flat, torch.cat([by_camera @ -skew(turned), by_camera, by_head @ by_face], -1), by_head
+
+
+def weighted_rows(flat: Tensor, jacobian: Tensor, observed: Observed, robust: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Residuals [T, R, 2], Jacobian [T, R, 2, K] and weights [T, R] of landmarks and pairs, in units."""
+    import torch
+
+    unit = observed.unit_px[:, None, None]
+    error = (flat - observed.points_px) / unit
+    jacobian = jacobian / unit[..., None]
+    a, b = observed.pairs.unbind(1)
+    residual = torch.cat([error, error[:, a] - error[:, b]], 1)
+    rows = torch.cat([jacobian, jacobian[:, a] - jacobian[:, b]], 1)
+    weights = torch.cat([observed.weights, observed.pair_weights], 1)
+    return residual, rows, weights / (1 + residual.square().sum(-1) / robust**2).sqrt()
+
+
+def normal_equations(
+    model: FaceModel, motion: Motion, observed: Observed, focal_px: float, priors: Priors
+) -> tuple[Tensor, Tensor]:
+    """Hessian [T, 59, 59] and gradient [T, 59] of data and rest priors, without the temporal prior."""
+    import torch
+
+    hessians: list[Tensor] = []
+    gradients: list[Tensor] = []
+    for start, stop in _spans(len(motion.jaw_rad)):
+        part = motion.part(start, stop)
+        flat, jacobian, _ = linearise(model, part, focal_px)
+        residual, rows, weights = weighted_rows(flat, jacobian, observed.part(start, stop), priors.robust)
+        rows = rows.flatten(1, 2)  # [t, 2R, 59]
+        weighted = rows * weights.repeat_interleave(2, 1)[..., None]
+        hessians.append(weighted.mT @ rows)
+        gradients.append((weighted.mT @ residual.flatten(1, 2)[..., None])[..., 0])
+    hessian, gradient = torch.cat(hessians), torch.cat(gradients)
+    values = torch.cat([torch.zeros_like(motion.translation_m).repeat(1, 2), motion.jaw_rad, motion.expression], 1)
+    seen = (observed.weights.amax(1) > 0).to(hessian)  # frames without data have only their neighbours
+    hessian = hessian + seen[:, None, None] * torch.diag(priors.rest)
+    gradient = gradient + seen[:, None] * values * priors.rest
+    upwards = seen * (motion.jaw_rad[:, 0] < 0) * priors.jaw_closed
+    hessian[:, JAW.start, JAW.start] += upwards
+    gradient[:, JAW.start] += upwards * motion.jaw_rad[:, 0]
+    return hessian, gradient
+
+
+def solve_along_time(hessian: Tensor, gradient: Tensor, jump: Tensor, change: Tensor) -> Tensor:
+    """The Gauss-Newton step [T, N] under a prior on the change from frame to frame.
+
+    hessian [T, N, N] and gradient [T, N] without that prior; jump [T - 1, N]: by how much each frame differs from the
+    one before; change [T - 1, N]: how strongly each difference is held down, 0 where frames do not belong together.
+    Block elimination forwards, substitution backwards.
+    """
+    import torch
+
+    hessian, gradient = hessian.double().clone(), gradient.double().clone()
+    tie = change.double()
+    pull = tie * jump.double()
+    diagonal = hessian.diagonal(dim1=1, dim2=2)
+    diagonal += 1e-6
+    diagonal[:-1] += tie
+    diagonal[1:] += tie
+    gradient[:-1] -= pull
+    gradient[1:] += pull
+    factors: list[Tensor] = []
+    right: list[Tensor] = []
+    for i in range(len(hessian)):
+        block, target = hessian[i], -gradient[i]
+        if i:
+            weight = tie[i - 1]
+            solved = torch.cholesky_solve(torch.cat([torch.diag(weight), right[-1][:, None]], 1), factors[-1])
+            block = block - weight[:, None] * solved[:, :-1]
+            target = target + weight * solved[:, -1]
+        factors.append(torch.linalg.cholesky(block))
+        right.append(target)
+    steps: list[Tensor] = []
+    for i in reversed(range(len(hessian))):
+        target = right[i] + tie[i] * steps[-1] if steps else right[i]
+        steps.append(torch.cholesky_solve(target[:, None], factors[i])[:, 0])
+    return torch.stack(steps[::-1])
+
+
+def jump_between(motion: Motion) -> Tensor:
+    """By how much each frame differs from the one before, in the unknowns, [T - 1, 59]."""
+    import torch
+
+    turn = matrix_to_axis_angle(motion.rotation[1:] @ motion.rotation[:-1].mT)
+    rest = [x[1:] - x[:-1] for x in (motion.translation_m, motion.jaw_rad, motion.expression)]
+    return torch.cat([turn, *rest], 1)
+
+
+def solve(
+    model: FaceModel, motion: Motion, observed: Observed, focal_px: float, priors: Priors, change: Tensor,
+    iterations: int,
+) -> Iterator[Motion]:  # fmt: skip
+    """Gauss-Newton with re-weighting; change [T - 1, 59] as in solve_along_time. Yields after every iteration."""
+    for _ in range(iterations):
+        hessian, gradient = normal_equations(model, motion, observed, focal_px, priors)
+        step = solve_along_time(hessian, gradient, jump_between(motion), change)
+        motion = motion.stepped(step.to(motion.jaw_rad))
+        yield motion
+
+
+def _spans(count: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, count, _CHUNK):
+        yield start, min(start + _CHUNK, count)

@@ -1,0 +1,203 @@
+"""track_clip: a clip becomes a Track, with a report in words."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import InvalidInputError, NoFaceError
+from ..head.pose import matrix_to_axis_angle
+from ..progress import Progress, SubProgress, silent
+from ..types import N_LANDMARKS, ReferenceClip, Track
+from .config import TrackConfig
+from .finder import FaceFinder, FoundFaces
+from .fit import Fitted, Landmarks, fit_landmarks
+from .people import Shot, shots_of
+from .report import Findings, frame_ranges, report_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..head import HeadModel
+
+_FINDING = 0.7  # share of the progress bar
+
+
+@dataclass(frozen=True)
+class _Usable:
+    """Landmarks with the frames that count, and why the others do not."""
+
+    landmarks: Landmarks
+    seen: Tensor  # [T] bool: a face was found, whoever's
+    shots: tuple[Shot, ...]
+    faces: int  # most faces seen in one frame
+
+
+def track_clip(
+    clip: ReferenceClip, config: TrackConfig | None = None, *, landmarks: Tensor | None = None,
+    head: HeadModel | None = None, progress: Progress = silent, device: str = "cpu",
+) -> Track:  # fmt: skip
+    """Fit a head to every frame of `clip`.
+
+    landmarks: [T, 478, 2] in pixels of the clip's frames, where the host has them already; frames whose points are
+    not finite or all zero count as without a face. `head` defaults to the bundled one. `progress` may raise to cancel.
+
+    Raises NoFaceError when too few frames show a usable face, InvalidInputError for landmarks of a wrong shape.
+    """
+    from ..head import load_head
+
+    config, head = config or TrackConfig(), head or load_head()
+    if landmarks is None:
+        found = FaceFinder(
+            device, min_detection=config.min_detection, min_presence=config.min_presence
+        ).detect_landmarks(clip.frames(), total=clip.count, progress=SubProgress(progress, 0.0, _FINDING))
+        usable = _usable(found, clip.size_px, config)
+    else:
+        usable = _given(landmarks, clip)
+    _require_faces(usable, clip, config)
+    tell = SubProgress(progress, _FINDING, 1.0)
+    head = head.to(device)
+    moved = dataclasses.replace(
+        usable.landmarks,
+        points_px=usable.landmarks.points_px.to(device),
+        valid=usable.landmarks.valid.to(device),
+        joined=usable.landmarks.joined.to(device),
+    )
+    fitted = fit_landmarks(head, moved, config, tick=lambda x: tell(round(x * 80), 100, "fitting the head"))
+    poor = _poor(fitted, moved, config)
+    if bool(poor.any()):
+        moved = dataclasses.replace(moved, valid=moved.valid & ~poor)
+        usable = dataclasses.replace(usable, landmarks=moved)
+        _require_faces(usable, clip, config)
+        fitted = fit_landmarks(head, moved, config, start=fitted)
+    tell(100, 100, "fitting the head")
+    return _track(clip, head, usable, moved, fitted, int(poor.sum())).to("cpu")
+
+
+def _usable(found: FoundFaces, size_px: tuple[int, int], config: TrackConfig) -> _Usable:
+    """Keep the frames of the person who is seen most, in stretches that are no mistakes."""
+    import torch
+
+    shots = shots_of(found.cuts, found.valid.numpy(), found.portraits)
+    valid = found.valid.clone()
+    for shot in shots:
+        if shot.person != 0:
+            valid[shot.start : shot.stop] = False
+    valid = _without_short_runs(valid, config.min_run)
+    joined = torch.ones(max(len(valid) - 1, 0), dtype=torch.bool)
+    for cut in found.cuts:
+        joined[cut - 1] = False
+    faces = int(found.faces_seen.max()) if len(found.faces_seen) else 0
+    return _Usable(Landmarks(found.landmarks_px, valid, joined, size_px), found.valid, tuple(shots), faces)
+
+
+def _given(landmarks: Tensor, clip: ReferenceClip) -> _Usable:
+    """Landmarks that came from elsewhere: one shot, one person."""
+    import torch
+
+    if landmarks.ndim != 3 or tuple(landmarks.shape[1:]) != (N_LANDMARKS, 2):
+        raise InvalidInputError(f"landmarks must be [T, {N_LANDMARKS}, 2] in pixels, got {list(landmarks.shape)}.")
+    if len(landmarks) != clip.count:
+        raise InvalidInputError(
+            f"'{clip.name}' has {clip.count} frames but landmarks were given for {len(landmarks)}: "
+            "detect them on the frames of this very clip (same trim, same frame rate)."
+        )
+    finite = landmarks.isfinite().flatten(1).all(1)
+    valid = finite & (landmarks.nan_to_num().flatten(1).abs().amax(1) > 0)
+    points = torch.where(valid[:, None, None], landmarks, torch.zeros_like(landmarks)).float()
+    joined = torch.ones(max(len(valid) - 1, 0), dtype=torch.bool)
+    return _Usable(Landmarks(points, valid, joined, clip.size_px), valid, (Shot(0, len(valid), 0),), 1)
+
+
+def _without_short_runs(valid: Tensor, shortest: int) -> Tensor:
+    """Drop stretches of fewer than `shortest` frames with a face."""
+    out = valid.clone()
+    start = None
+    for i, good in enumerate([*valid.tolist(), False]):
+        if good and start is None:
+            start = i
+        elif not good and start is not None:
+            if i - start < min(shortest, len(valid)):
+                out[start:i] = False
+            start = None
+    return out
+
+
+def _require_faces(usable: _Usable, clip: ReferenceClip, config: TrackConfig) -> None:
+    """Raise NoFaceError where too little is left to fit."""
+    valid = usable.landmarks.valid.cpu()
+    good, total = int(valid.sum()), len(valid)
+    if good == 0:
+        raise NoFaceError(
+            f"'{clip.name}': no face was found in any of its {total} frames. Use a clip in which one face is in "
+            "view, upright and at least a tenth of the picture high; see the capture guide."
+        )
+    lost = 1 - good / total
+    if good < min(config.min_frames, total) or lost > config.max_lost_share:
+        where = frame_ranges(~valid, clip.fps)
+        raise NoFaceError(
+            f"'{clip.name}': a usable face in only {good} of {total} frames ({lost:.0%} without). Without: {where}. "
+            f"Trim the clip to the part with the face, or raise max_lost_share (now {config.max_lost_share:g})."
+        )
+
+
+def _poor(fitted: Fitted, landmarks: Landmarks, config: TrackConfig) -> Tensor:
+    """Frames [T] whose landmarks no head explains: what was found there is not the face."""
+    percent = fitted.error_px.mean(1) / landmarks.iod_px() * 100
+    return landmarks.valid & (percent > config.worst_error)
+
+
+def _track(
+    clip: ReferenceClip, head: HeadModel, usable: _Usable, landmarks: Landmarks, fitted: Fitted, poor: int
+) -> Track:
+    """Put the fit into the travelling form."""
+    import torch
+
+    valid = landmarks.valid
+    error = torch.where(valid, fitted.error_px.mean(1), torch.zeros_like(fitted.error_px[:, 0]))
+    focal = fitted.person.focal_px
+    width, height = landmarks.size_px
+    intrinsics = torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
+    findings = Findings(
+        name=clip.name, fps=clip.fps, size_px=landmarks.size_px, valid=valid.cpu(), seen=usable.seen.cpu(),
+        shots=usable.shots, faces=usable.faces, poor=poor, focal_px=focal, iod_px=landmarks.iod_px(),
+        error_px=fitted.error_px.cpu(),
+    )  # fmt: skip
+    return Track(
+        head_model=head.name,
+        shape=_padded(fitted.person.shape, head.n_shape),
+        expression=fitted.motion.expression,
+        jaw_rad=fitted.motion.jaw_rad,
+        neck_rad=torch.zeros_like(fitted.motion.jaw_rad),
+        eyes_rad=fitted.eyes_rad,
+        rotation_rad=matrix_to_axis_angle(fitted.motion.rotation),
+        translation_m=fitted.motion.translation_m,
+        intrinsics_px=intrinsics,
+        size_px=landmarks.size_px,
+        fps=clip.fps,
+        valid=valid,
+        error_px=error,
+        landmarks_px=_bridged(landmarks.points_px, valid),
+        clip_sha256=clip.sha256,
+        report=report_text(findings),
+    )
+
+
+def _padded(shape: Tensor, width: int) -> Tensor:
+    import torch
+
+    return torch.nn.functional.pad(shape, (0, width - len(shape)))
+
+
+def _bridged(points: Tensor, valid: Tensor) -> Tensor:
+    """Landmarks [T, 478, 2] with frames that are not valid put on the straight line between their neighbours."""
+    import torch
+
+    frames = torch.arange(len(valid), device=valid.device)
+    good = valid.nonzero()[:, 0]
+    after = torch.searchsorted(good, frames).clamp(max=len(good) - 1)
+    before = (after - (good[after] > frames).long()).clamp(min=0)
+    a, b = good[before], good[after]
+    share = ((frames - a).float() / (b - a).clamp(min=1)).clamp(0, 1)[:, None, None]
+    return points[a] * (1 - share) + points[b] * share
