@@ -1,4 +1,4 @@
-"""Shared fixtures. Makes `ggtalker_core` importable without putting the repository root (and its `nodes`) on sys.path."""
+"""Shared fixtures. Makes `ggtalker_core` importable without the repository root (and its `nodes`) on sys.path."""
 
 from __future__ import annotations
 
