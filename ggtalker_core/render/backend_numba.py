@@ -1,17 +1,21 @@
-"""The CPU rasteriser as a differentiable torch function; compiled by numba at its first use and cached on disk."""
+"""The CPU rasteriser as a differentiable torch function; compiled by numba at its first use, cached on disk."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import os
 import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from ..errors import BackendUnavailableError
 from ..types import Camera, Gaussians
 from .config import thread_count
 from .select import Availability
@@ -38,29 +42,52 @@ def availability() -> Availability:
 
 @functools.cache
 def _kernels() -> ModuleType:
-    """The compiled stages, imported on first use with a cache folder that can be written."""
-    _ensure_cache_folder()
-    from .cpu import pipeline
+    """The compiled stages, imported on first use with a cache folder of their own."""
+    with _cache_folder():
+        from .cpu import pipeline
 
     return pipeline
 
 
-def _ensure_cache_folder() -> None:
-    """Point numba's cache at the temporary folder where neither the package's nor the user's own can be written."""
+def _compiled() -> ModuleType:
+    """The compiled stages; raises BackendUnavailableError where numba cannot be used."""
+    found = availability()
+    if not found.ok:
+        raise BackendUnavailableError(f"The numba backend cannot be used: {found.why} {found.how_to_fix}")
+    return _kernels()
+
+
+@contextlib.contextmanager
+def _cache_folder() -> Generator[None]:
+    """Give the kernels that are imported inside a cache folder that can be written and that is theirs alone.
+
+    numba's files hold the full names of modules but are found by the path of the source: a host that loads the same
+    source under another name (ComfyUI does) would find them and fail. So the folder depends on our name.
+    """
     import numba
 
-    if os.environ.get("NUMBA_CACHE_DIR") or numba.config.CACHE_DIR:  # type: ignore[attr-defined]
-        return
+    config: Any = numba.config  # type: ignore[attr-defined]
+    before: str = config.CACHE_DIR
+    root = Path(before or os.environ.get("NUMBA_CACHE_DIR") or _writable_folder())
+    config.CACHE_DIR = str(root / f"ggtalker-{hashlib.sha256(__name__.encode()).hexdigest()[:10]}")
+    try:
+        yield
+    finally:
+        config.CACHE_DIR = before
+
+
+def _writable_folder() -> Path:
+    """Beside the kernels, or in the temporary folder where the package's own cannot be written."""
     beside = Path(__file__).parent / "cpu" / "__pycache__"
     try:
         beside.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=beside):
-            return
+            return beside
     except OSError:
         user = getattr(os, "getuid", lambda: "user")()
         folder = Path(tempfile.gettempdir()) / f"ggtalker-numba-{user}"
         folder.mkdir(mode=0o700, exist_ok=True)
-        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+        return folder
 
 
 def render_frames(
@@ -86,7 +113,7 @@ class _Rasterise(torch.autograd.Function):
         """Render; keeps per frame what the gradient needs."""
         *tensors, options = args
         camera, _, frames, _, _, threads = options
-        kernels = _kernels()
+        kernels = _compiled()
         rgb = torch.empty(frames, camera.height, camera.width, 3)
         alpha = torch.empty(frames, camera.height, camera.width, 1)
         keep = any(ctx.needs_input_grad)
@@ -103,7 +130,7 @@ class _Rasterise(torch.autograd.Function):
     def backward(ctx: Any, *cotangents: Any) -> tuple[Tensor | None, ...]:
         """Gradients of the five tensors; a tensor shared by all frames gets their sum."""
         v_rgb, v_alpha = (v.contiguous() for v in cotangents)
-        kernels = _kernels()
+        kernels = _compiled()
         collected: list[list[Tensor]] = [[] for _ in ctx.sizes]
         for i, (frame, state) in enumerate(ctx.states):
             found = kernels.differentiate_frame(frame, state, v_rgb[i].numpy(), v_alpha[i, ..., 0].numpy(), ctx.threads)
@@ -119,7 +146,7 @@ class _Rasterise(torch.autograd.Function):
 def _frame(tensors: list[Tensor], options: tuple[Any, ...], i: int) -> Any:
     """Frame i as contiguous numpy arrays (views wherever the tensors are contiguous already)."""
     camera, background, _, eps2d, antialiased, _ = options
-    kernels = _kernels()
+    kernels = _compiled()
     arrays = [t.detach()[min(i, t.shape[0] - 1)].contiguous().numpy() for t in tensors]
     viewmat = camera.viewmat[min(i, camera.viewmat.shape[0] - 1)].numpy()
     intrinsics = camera.intrinsics_px[min(i, camera.intrinsics_px.shape[0] - 1)].numpy()
