@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidInputError
+from ..errors import BackendUnavailableError, InvalidInputError
 from ..types import Camera, Gaussians, Rendered
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_log = logging.getLogger(__name__)
 _FIELDS = ("means", "quats", "scales", "opacities", "colors")
 
 
@@ -57,7 +59,13 @@ def render(
         rgb = back[:, None, None, :].expand(*size, 3).clone()
         return _differentiable(gaussians, rgb, torch.zeros(*size, 1, device=device))
     chosen = choose_backend(backend, device)
-    rgb, alpha = load_backend(chosen)(gaussians, camera, back, frames, eps2d, antialiased)
+    try:
+        rgb, alpha = load_backend(chosen)(gaussians, camera, back, frames, eps2d, antialiased)
+    except BackendUnavailableError as error:
+        if backend != "auto" or chosen == "torch":
+            raise
+        _log.warning("%s Rendering goes on in plain torch, which is slower.", error)
+        rgb, alpha = load_backend("torch")(gaussians, camera, back, frames, eps2d, antialiased)
     return _differentiable(gaussians, rgb, alpha)
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,52 +40,63 @@ def availability() -> Availability:
 
 @functools.cache
 def _kernels() -> ModuleType:
-    """The compiled stages, imported on first use with a cache folder of their own."""
-    with _cache_folder():
-        from .cpu import pipeline
+    """The compiled stages, imported on first use; their machine code is cached on disk."""
+    import numba
 
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(cache_folder())  # read while the kernels are defined
+    try:
+        from .cpu import pipeline
+    finally:
+        config.CACHE_DIR = before
     return pipeline
 
 
-def _compiled() -> ModuleType:
-    """The compiled stages; raises BackendUnavailableError where numba cannot be used."""
-    found = availability()
-    if not found.ok:
-        raise BackendUnavailableError(f"The numba backend cannot be used: {found.why} {found.how_to_fix}")
-    return _kernels()
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: NUMBA_CACHE_DIR, else beside the source, else the temporary folder.
 
-
-@contextlib.contextmanager
-def _cache_folder() -> Generator[None]:
-    """Give the kernels that are imported inside a cache folder that can be written and that is theirs alone.
-
-    numba's files hold the full names of modules but are found by the path of the source: a host that loads the same
-    source under another name (ComfyUI does) would find them and fail. So the folder depends on our name.
+    One folder for each state of the source and each name of the package: numba finds its files by the path of the
+    file that holds a kernel, but a kernel also holds the functions and constants of other files, and its modules'
+    full names (which ComfyUI chooses).
     """
-    import numba
+    here = Path(__file__).parent
+    digest = hashlib.sha256(__name__.encode())
+    for path in (here / "config.py", *sorted((here / "cpu").glob("*.py"))):
+        digest.update(path.read_bytes())
+    user = getattr(os, "getuid", lambda: "user")()
+    asked = os.environ.get("NUMBA_CACHE_DIR")
+    places = [here / "cpu" / "__pycache__", Path(tempfile.gettempdir()) / f"ggtalker-numba-{user}"]
+    for place in [Path(asked), *places] if asked else places:
+        folder = place / f"kernels-{digest.hexdigest()[:12]}"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    raise BackendUnavailableError(
+        f"The compiled CPU rasteriser found no folder it may write to ({places[0]}, {places[1]}). "
+        "Set NUMBA_CACHE_DIR to one."
+    )
 
-    config: Any = numba.config  # type: ignore[attr-defined]
-    before: str = config.CACHE_DIR
-    root = Path(before or os.environ.get("NUMBA_CACHE_DIR") or _writable_folder())
-    config.CACHE_DIR = str(root / f"ggtalker-{hashlib.sha256(__name__.encode()).hexdigest()[:10]}")
+
+@functools.cache
+def _compiled() -> ModuleType:
+    """The stages after each ran once on sixteen Gaussians, so that any failure to compile shows here.
+
+    Raises:
+        BackendUnavailableError: they do not compile or do not run with this numba.
+    """
     try:
-        yield
-    finally:
-        config.CACHE_DIR = before
-
-
-def _writable_folder() -> Path:
-    """Beside the kernels, or in the temporary folder where the package's own cannot be written."""
-    beside = Path(__file__).parent / "cpu" / "__pycache__"
-    try:
-        beside.mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=beside):
-            return beside
-    except OSError:
-        user = getattr(os, "getuid", lambda: "user")()
-        folder = Path(tempfile.gettempdir()) / f"ggtalker-numba-{user}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        return folder
+        kernels = _kernels()
+        kernels.try_out()
+    except Exception as error:
+        raise BackendUnavailableError(
+            f"The compiled CPU rasteriser does not work with this numba ({type(error).__name__}: {error}). "
+            f'Run: "{sys.executable}" -m pip install --upgrade numba'
+        ) from error
+    return kernels
 
 
 def render_frames(

@@ -26,7 +26,7 @@ _FLAGS = ("contract", "nsz")
 
 # how every kernel is compiled: cached on disk, without the interpreter's lock, without exceptions for division
 jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-inlined = numba.njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
+inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True)
 
 
 class LanesType(types.Type):

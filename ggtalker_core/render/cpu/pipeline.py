@@ -124,20 +124,36 @@ def differentiate_frame(
     return out  # type: ignore[return-value]
 
 
+def try_out() -> None:
+    """Run every kernel once on sixteen Gaussians: compiles what is not cached, and shows whether it works."""
+    means = np.zeros((16, 3), np.float32)
+    means[:, 2] = 1
+    quats = np.tile(np.array([1, 0, 0, 0], np.float32), (16, 1))
+    scales, opacities = np.full((16, 3), 0.1, np.float32), np.full(16, 0.5, np.float32)
+    eye = np.eye(4, dtype=np.float32)
+    camera = camera_numbers(eye, eye[:3, :3], (1, 1), (0.01, 10.0), 0.3, False)
+    frame = FrameInput(means, quats, scales, opacities, means, camera, np.zeros(3, np.float32), 1, 1)
+    image, alpha = np.empty((1, 1, 3), np.float32), np.empty((1, 1), np.float32)
+    state = render_frame(frame, 1, image, alpha)
+    gradients = differentiate_frame(frame, state, image, alpha, 1)
+    if not all(np.isfinite(g).all() for g in (image, *gradients)) or not 0.3 < float(alpha[0, 0]) <= 1.0:
+        raise RuntimeError(f"the trial picture is wrong (alpha {float(alpha[0, 0]):g})")
+
+
 def _deal_out(order: Ints, boxes: NDArray[np.int64], columns: int, tiles: int, threads: int) -> tuple[Ints, Ints]:
     """The tiles' lists: where each begins [T + 1] and the Gaussians [I]."""
     parts = ranges(order.size, threads, 1, _LEAST)
     cursors = np.zeros((len(parts), tiles), np.int32)
 
     jobs = [(start, stop, own) for (start, stop), own in zip(parts, cursors)]
-    spread(lambda job: count_tiles(boxes, columns, *job), jobs)
+    spread(lambda job: count_tiles(boxes, columns, job[0], job[1], job[2]), jobs)
     # a tile's list holds the parts one after the other: depth order stays whole
     ends = np.cumsum(cursors.T.ravel(), dtype=np.int64)
     total = int(ends[-1])
     starts = (ends - cursors.T.ravel()).astype(np.int32).reshape(tiles, len(parts))
     cursors[:] = starts.T
     listed = np.empty(total, np.int32)
-    spread(lambda job: scatter_tiles(order, boxes, columns, *job, listed), jobs)
+    spread(lambda job: scatter_tiles(order, boxes, columns, job[0], job[1], job[2], listed), jobs)
     return np.append(starts[:, 0], np.int32(total)).astype(np.int32), listed
 
 
