@@ -30,6 +30,7 @@ def bundled_tools(device: str = "cpu") -> Tools:
     """The pack's own tracker, person matte and face detector."""
     from ..tracking import track_clip
     from ..tracking.finder import FaceFinder
+    from .held_out import track_held_out as track_unseen
 
     finder = FaceFinder(device)
 
@@ -37,7 +38,7 @@ def bundled_tools(device: str = "cpu") -> Tools:
         return track_clip(clip, progress=progress, device=device)
 
     def track_held_out(clip: ReferenceClip, shared: Track, progress: Progress) -> Track:
-        return track_clip(clip, progress=progress, device=device, shared=shared)
+        return track_unseen(clip, shared, progress, device)
 
     def landmarks(image: Image) -> NDArray[np.float32] | None:
         found = finder.detect_landmarks([image])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from ggtalker_core.video import open_clip, read_audio
 
 from .helpers import make
 
-ROUNDS = 60
+ROUNDS = int(os.environ.get("GGTALKER_FUZZ_ROUNDS", "60"))
 
 
 def damaged(data: bytes, seed: int) -> bytes:
