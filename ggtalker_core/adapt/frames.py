@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .config import Weights
 from .geometry import CropPlan, above_neck
-from .matte import keep_person, refine_edges
+from .matte import keep_person
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,7 +134,7 @@ class FrameCollector:
         origin = np.array([x0, y0], np.float32)
         points = landmarks_px - origin
         centre = points[:_MESH].mean(0)
-        cover = refine_edges(keep_person(cover, (int(centre[0]), int(centre[1]))), part)
+        cover = keep_person(cover, (int(centre[0]), int(centre[1])))
         above = head_weight(points, neck_px - origin, plan.height_px, plan.width_px)
         size = (plan.out_width, plan.out_height)
         for store, value in ((self._images, part), (self._mattes, cover), (self._weights, above)):

@@ -1,4 +1,4 @@
-"""The person's matte, cleaned: the face's own connected part, its edge moved to the picture's edges."""
+"""The person's matte, cleaned: only the part that is joined to the face."""
 
 from __future__ import annotations
 
@@ -22,26 +22,3 @@ def keep_person(matte: NDArray[np.uint8], inside_px: tuple[int, int]) -> NDArray
         return matte
     near = cv2.dilate((labels == label).astype(np.uint8), np.ones((7, 7), np.uint8))
     return np.where(near > 0, matte, np.uint8(0))
-
-
-def refine_edges(
-    matte: NDArray[np.uint8], image: NDArray[np.uint8], radius_px: int = 6, epsilon: float = 2e-4
-) -> NDArray[np.uint8]:
-    """A guided filter (He et al. 2010) with the grey picture as its guide: the soft edge snaps to the real one."""
-    import cv2
-
-    guide = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    p = matte.astype(np.float32) / 255
-    size = (2 * radius_px + 1, 2 * radius_px + 1)
-
-    def mean(value: NDArray[np.floating]) -> NDArray[np.float32]:
-        return np.asarray(cv2.boxFilter(value, -1, size, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
-
-    mg, mp = mean(guide), mean(p)
-    a = (mean(guide * p) - mg * mp) / (mean(guide * guide) - mg * mg + epsilon)
-    b = mp - a * mg
-    refined = mean(a) * guide + mean(b)
-    # Far from the network's edge its word stands.
-    sure_in, sure_out = mean(p) > 0.98, mean(p) < 0.02
-    refined = np.where(sure_in, 1.0, np.where(sure_out, 0.0, refined))
-    return np.clip(refined * 255, 0, 255).round().astype(np.uint8)

@@ -13,7 +13,7 @@ from .body_loop import choose_loop, encode_jpeg, encode_png
 from .config import AdaptConfig
 from .frames import BYTES_PER_PIXEL, FrameCollector, FrameStore, choose_frames
 from .geometry import NeckLine, chin_height_m, plan_crops
-from .matte import MatteOf, refine_edges
+from .matte import MatteOf
 from .style import mouth_opening
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def prepare(
             collector.add(i, image, matte, landmarks[i], neck.pixels(track, i))
         if i in loop:
             jpegs.append(encode_jpeg(image, config.jpeg_quality))
-            pngs.append(encode_png(refine_edges(matte, image)))
+            pngs.append(encode_png(matte))
         if i in plate_at:
             plate_frames.append(image)
             plate_mattes.append(matte)

@@ -25,7 +25,7 @@ from ggtalker_core.adapt.geometry import (
 )
 from ggtalker_core.adapt.hair import hair_offset, vertex_normals
 from ggtalker_core.adapt.losses import picture_loss, window_ssim
-from ggtalker_core.adapt.matte import keep_person, refine_edges
+from ggtalker_core.adapt.matte import keep_person
 from ggtalker_core.adapt.prior import drawn_texels, map_prior, region_mask
 from ggtalker_core.adapt.style import mouth_opening, speaking_style
 from ggtalker_core.gaussians.config import GaussianConfig
@@ -173,17 +173,6 @@ def test_other_people_and_specks_are_removed_from_the_matte():
     kept = keep_person(matte, (20, 30))
     assert (kept[:, :40] == matte[:, :40]).all() and kept[:, 50:].max() == 0
     assert np.array_equal(keep_person(matte, (45, 5)), matte)  # nobody under the face: keep all
-
-
-def test_the_mattes_edge_moves_to_the_pictures_edge():
-    image = np.full((64, 64, 3), 220, np.uint8)
-    image[:, :34] = 40
-    rough = np.zeros((64, 64), np.uint8)
-    rough[:, :31] = 255  # three pixels short
-    before = np.abs(rough[:, :34].astype(int) - 255).mean()
-    refined = refine_edges(rough, image)
-    assert np.abs(refined[:, :34].astype(int) - 255).mean() < before and refined[5, 33] > 100
-    assert refined[:, 45:].max() == 0 and refined[:, :15].min() == 255
 
 
 @pytest.mark.parametrize("length_m", [0.0, 0.016])
