@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import LimitExceededError
 from ..config import FOV_MARGIN, TILE_PX
 from .backward import SLOT, differentiate_tiles
 from .binning import count_tiles, scatter_tiles, sort_visible
@@ -17,6 +18,7 @@ from .threads import ranges, spread
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
+PAIRS_MAX = 200_000_000  # of Gaussian and touched tile: 0.8 GB of lists, 7 GB of gradients
 _LEAST = 16_384  # Gaussians below which another thread does not pay
 
 
@@ -83,6 +85,12 @@ def render_frame(frame: FrameInput, threads: int, image: Floats, alpha: Floats) 
         )  # fmt: skip
 
     spread(project_part, ranges(n, threads, 16, _LEAST))
+    pairs = int(counts.sum(dtype=np.int64))
+    if pairs > PAIRS_MAX:
+        raise LimitExceededError(
+            f"The Gaussians touch {pairs} tiles together, the limit is {PAIRS_MAX}: they are far too large for the "
+            "picture. A training step has probably diverged."
+        )
     slots = np.empty(n + 1, np.int32)
     order, boxes = sort_visible(depths, counts, rects.view(np.int64).ravel(), slots)
     columns, rows = -(-frame.width // TILE_PX), -(-frame.height // TILE_PX)

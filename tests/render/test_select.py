@@ -1,0 +1,135 @@
+"""Which backend is chosen, what is said about the others, and that nothing is compiled or imported to find out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ggtalker_core.errors import BackendUnavailableError
+from ggtalker_core.render import (
+    Availability,
+    available_backends,
+    backend_numba,
+    choose_backend,
+    gsplat_extension,
+    render,
+    select,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _with(monkeypatch, **usable: bool) -> None:
+    monkeypatch.delenv("GGTALKER_RASTER", raising=False)
+    monkeypatch.setattr(
+        select, "_availability", lambda name: Availability(usable.get(name, True), "because", "do this")
+    )
+
+
+@pytest.mark.parametrize(
+    ("device", "usable", "want"),
+    [
+        ("cpu", {}, "numba"),
+        ("cpu", {"numba": False}, "torch"),
+        ("cuda", {}, "gsplat"),
+        ("cuda", {"gsplat": False}, "torch"),
+        ("mps", {}, "numba"),
+        ("xpu", {"numba": False}, "torch"),
+    ],
+)
+def test_auto(monkeypatch, device: str, usable: dict[str, bool], want: str) -> None:
+    _with(monkeypatch, **usable)
+    assert choose_backend("auto", device) == want
+
+
+def test_names_and_environment(monkeypatch) -> None:
+    _with(monkeypatch)
+    assert choose_backend("cpu") == "numba"
+    monkeypatch.setenv("GGTALKER_RASTER", "torch")
+    assert choose_backend("auto") == "torch" and choose_backend("numba") == "numba"
+    with pytest.raises(BackendUnavailableError, match="no rasteriser 'warp'"):
+        choose_backend("warp")
+    with pytest.raises(BackendUnavailableError, match="CUDA"):
+        choose_backend("gsplat", "cpu")
+    _with(monkeypatch, gsplat=False)
+    with pytest.raises(BackendUnavailableError, match="because do this"):
+        choose_backend("gsplat", "cuda")
+
+
+def test_here_and_now() -> None:
+    found = available_backends()
+    assert list(found) == ["gsplat", "numba", "torch"] and found["numba"].ok and found["torch"].ok
+    if not torch.cuda.is_available():
+        assert not found["gsplat"].ok and "GPU" in found["gsplat"].why
+
+
+def test_looking_imports_no_gsplat_and_rendering_no_threading_layer() -> None:
+    """In a fresh process: the package itself imports no torch, looking imports no gsplat."""
+    code = (
+        "import sys, importlib.util as u\n"
+        f"s = u.spec_from_file_location('ggtalker_core', {str(ROOT / 'ggtalker_core/__init__.py')!r},"
+        f" submodule_search_locations=[{str(ROOT / 'ggtalker_core')!r}])\n"
+        "m = u.module_from_spec(s); sys.modules['ggtalker_core'] = m; s.loader.exec_module(m)\n"
+        "from ggtalker_core.render import available_backends\n"
+        "assert 'torch' not in sys.modules and 'numba' not in sys.modules\n"
+        "available_backends()\n"
+        "assert 'gsplat' not in sys.modules, 'gsplat'\n"
+        "assert not any(k.startswith('numba.np.ufunc') and k.endswith('pool') for k in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "tests", timeout=300)
+
+
+def test_broken_numba_falls_back_to_torch_once_and_says_so(cloud, monkeypatch, caplog) -> None:
+    def broken() -> None:
+        raise BackendUnavailableError("numba is broken.")
+
+    monkeypatch.delenv("GGTALKER_RASTER", raising=False)
+    monkeypatch.setattr(backend_numba, "_compiled", broken)
+    assert render(cloud.gaussians, cloud.camera).rgb.shape[-1] == 3
+    assert "numba is broken" in caplog.text
+    with pytest.raises(BackendUnavailableError):
+        render(cloud.gaussians, cloud.camera, backend="numba")
+
+
+@pytest.mark.parametrize(
+    ("torch_version", "cuda", "want"),
+    [
+        ("2.8.0+cu128", "12.8", 'gsplat==1.5.3+cu128torch2.8" --extra-index-url https://'),
+        ("2.11.0+cu130", "13.0", "+cu130torch2.11"),
+        ("2.13.0+cu130", "13.0", 'pip install "gsplat>=1.5,<2" packaging ninja'),
+    ],
+)
+def test_one_exact_command(monkeypatch, torch_version: str, cuda: str, want: str) -> None:
+    monkeypatch.setattr(torch, "__version__", torch_version)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    text = gsplat_extension.how_to_install()
+    assert want in text and sys.executable in text
+
+
+def test_gsplat_without_binary_is_told_not_compiled(monkeypatch, tmp_path) -> None:
+    """A CUDA machine with the plain wheel: no binary beside it, none in torch's cache."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    monkeypatch.setattr(gsplat_extension, "_package_folders", lambda: [tmp_path])
+    monkeypatch.setattr(gsplat_extension, "_installed_version", lambda: "1.5.3")
+    found = gsplat_extension.find()
+    assert not found.ok and "nothing is compiled inside a node" in found.why and "Run" in found.how_to_fix
+    (tmp_path / "gsplat_cuda").mkdir()
+    (tmp_path / "gsplat_cuda" / "gsplat_cuda.so").write_bytes(b"not a library")
+    assert gsplat_extension.find_binary() is not None
+    found = gsplat_extension.find()
+    assert not found.ok and "does not load" in found.why
+    monkeypatch.setattr(gsplat_extension, "_installed_version", lambda: "1.4.0")
+    assert "1.5 or newer" in gsplat_extension.find().why
+
+
+def test_kernel_cache_folder_is_one_that_can_be_written(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
+    assert backend_numba.cache_folder().parent == tmp_path / "mine"
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    assert backend_numba.cache_folder().is_dir()
