@@ -179,3 +179,51 @@ def test_speak_command(avatar, tmp_path, capsys):
     assert main(line) == 0 and json.loads(capsys.readouterr().out)["frames"] == 4
     assert main([*line, "--audio", str(wav)]) == 0 and json.loads(capsys.readouterr().out)["frames"] == 13
     assert main(base) == 1 and "--audio" in capsys.readouterr().err
+
+
+def test_a_real_clip_talks(media, tmp_path, capsys):
+    """Clip and voice through the command line, with the smallest avatar: counts, sound, mark."""
+    import json
+
+    from ggtalker_core.cli import main
+
+    wav, out = write_voice(tmp_path / "v.wav", 0.9), tmp_path / "o.mp4"
+    line = [
+        "talk", "--video", str(media / "video" / "congress_woman_A_512.mp4"), "--end", "1.2", "--audio", str(wav),
+        "--preset", "tiny", "--out", str(out), "--statement", "A test.", "--basis", "licensed_dataset", "--json",
+    ]  # fmt: skip
+    assert main(line) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["frames"] == 23 and report["audio_samples"] == 14_400
+    assert main(["verify", str(out), "--json"]) == 0
+    marks = json.loads(capsys.readouterr().out)
+    assert marks["watermark_id"] == report["watermark_id"] and marks["state"] == "marked"
+    assert marks["manifest"]["consent"]["statement"] == "A test."
+
+
+def test_a_clip_without_a_face_is_told(media, tmp_path, capsys):
+    from ggtalker_core.cli import main
+
+    clip = media / "hard" / "pyfeat_no_face.mp4"
+    assert main(["track", "--video", str(clip), "--end", "1", "--out", str(tmp_path / "x.track.safetensors")]) == 1
+    assert "face" in capsys.readouterr().err and list(tmp_path.iterdir()) == []
+
+
+def test_track_adapt_evaluate_commands_on_a_real_clip(media, tmp_path, capsys):
+    import json
+
+    from ggtalker_core.cli import main
+
+    clip = ["--video", str(media / "video" / "congress_woman_B_512.mp4"), "--end", "1.4"]
+    track, avatar = str(tmp_path / "x.track.safetensors"), str(tmp_path / "x.avatar.safetensors")
+    assert main(["track", *clip, "--out", track, "--overlay", str(tmp_path / "x.mp4"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["valid_frames"] == 35
+    assert open_clip(tmp_path / "x.mp4").count == 35
+    assert main(["adapt", *clip, "--track", track, "--preset", "tiny", "--out", avatar, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["preset"] == "tiny"
+    report = tmp_path / "e.json"
+    assert main(["evaluate", *clip, "--preset", "tiny", "--json", str(report)]) == 0
+    found = json.loads(report.read_text())
+    assert (found["frames_fit"], found["frames_test"]) == (31, 4) and found["clip"] == "congress_woman_B_512.mp4"
+    assert 5 < found["ours"]["head_psnr_db"] < 60 and found["nearest_frame"]["mouth_lmd_px"] > 0
+    assert {p.suffix for p in tmp_path.iterdir()} == {".safetensors", ".mp4", ".json", ".png"}
