@@ -157,12 +157,13 @@ class MaskedFrames:
         return (resized > 0.5).numpy()
 
 
-def to_landmarks(value: Mapping[str, Any], count: int, size_px: tuple[int, int]) -> NDArray[np.float32]:
+def to_landmarks(value: Mapping[str, Any], count: int, size_px: tuple[int, int]) -> Tensor:
     """[T, 478, 2] pixels of the clip from ComfyUI's FACE_LANDMARKS (largest face of each frame; NaN where none is).
 
     Raises InvalidInputError when the number of frames or of points is not the clip's.
     """
     import numpy as np
+    import torch
 
     frames = value["frames"]
     if len(frames) != count:
@@ -178,7 +179,7 @@ def to_landmarks(value: Mapping[str, Any], count: int, size_px: tuple[int, int])
         if faces:
             largest = max(faces, key=lambda face: _area(face["bbox_xyxy"]))
             points[i] = _checked_points(largest["landmarks_xy"]) * scale
-    return points
+    return torch.from_numpy(points)
 
 
 def _checked_points(points: Any) -> NDArray[np.float32]:

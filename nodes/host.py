@@ -30,6 +30,7 @@ class NodeProgress:
 
         self._bar = comfy.utils.ProgressBar(1)
         self._node_id = _running_node()
+        self._began_s = time.monotonic()
         self._last_preview_s = self._last_text_s = -1e9
 
     def __call__(self, done: int, total: int, message: str = "", preview: NDArray[np.uint8] | None = None) -> None:
@@ -51,14 +52,21 @@ class NodeProgress:
 
     def _show_text(self, message: str) -> None:
         now = time.monotonic()
-        if not message or self._node_id is None or now - self._last_text_s < _TEXT_EVERY_S:
+        if message and now - self._last_text_s >= _TEXT_EVERY_S:
+            self._last_text_s = now
+            self._send(message)
+
+    def finish(self) -> None:
+        """Replace the last message, which would stay on the node, by the time the work took."""
+        if self._last_text_s > 0:
+            self._send(f"done in {time.monotonic() - self._began_s:.0f} s")
+
+    def _send(self, message: str) -> None:
+        if self._node_id is None:
             return
         from server import PromptServer
 
-        self._last_text_s = now
-        server = getattr(PromptServer, "instance", None)
-        if server is not None:
-            server.send_progress_text(message, self._node_id)
+        PromptServer.instance.send_progress_text(message, self._node_id)
 
 
 def _running_node() -> str | None:
@@ -84,8 +92,10 @@ def job() -> Iterator[Job]:
     ComfyUI executes nodes in inference mode. A tensor made there can never be trained on, not even later by another
     node, and models that the core caches would be spoilt for the rest of the session.
     """
+    progress = NodeProgress()
     with ordinary_tensors():
-        yield Job(NodeProgress(), device())
+        yield Job(progress, device())
+    progress.finish()
 
 
 @contextlib.contextmanager

@@ -128,13 +128,14 @@ class LazyVideo(Input.Video):
             target, shown.frames(), fps=talking.fps, size_px=talking.size_px, audio=talking.audio, crf=crf,
             metadata={**tags, **talking.marks}, progress=shown, count=talking.count,
         )  # fmt: skip
+        shown.progress.finish()
 
 
 class _Shown:
     """Hands frames to the encoder and shows the latest one as the picture of the progress."""
 
     def __init__(self, video: LazyVideo) -> None:
-        self._video, self._progress = video, host.NodeProgress()
+        self._video, self.progress = video, host.NodeProgress()
         self._latest: NDArray[np.uint8] | None = None
 
     def frames(self) -> Iterator[NDArray[np.uint8]]:
@@ -143,7 +144,7 @@ class _Shown:
             yield frame.rgb
 
     def __call__(self, done: int, total: int, message: str = "", preview: NDArray[np.uint8] | None = None) -> None:
-        self._progress(done, total, message, self._latest if preview is None else preview)
+        self.progress(done, total, message, self._latest if preview is None else preview)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,7 +78,7 @@ def test_landmarks_of_comfyui_are_scaled_and_the_largest_face_wins(convert: Any)
     value = {"frames": [[face(10, 5), face(30, 50)], []], "image_size": (100, 200)}
     points = convert.to_landmarks(value, 2, (400, 200))
     assert points.shape == (2, 478, 2)
-    assert np.allclose(points[0], 60) and np.isnan(points[1]).all()
+    assert torch.allclose(points[0], torch.tensor(60.0)) and points[1].isnan().all()
 
 
 def test_landmarks_of_other_frames_are_refused(convert: Any, core: Any) -> None:
