@@ -16,6 +16,7 @@ from torch import Tensor
 from .. import __version__
 from ..errors import IncompatibleFileError
 from ..gaussians.avatar_renderer import rest_vertices
+from ..gaussians.drive import same_branch
 from ..gaussians.rigging import Rig, make_rig
 from ..gaussians.texels import Texels, initial_texels, read_map, write_map
 from ..progress import Progress, SubProgress, silent
@@ -91,7 +92,9 @@ class _Adaptation:
         self.clip, self.config, self.resume = clip, config, resume
         self.device = torch.device(device)
         # The host may hand over tensors made in inference mode, which autograd refuses.
-        self.track: Track = fresh(track)
+        own = fresh(track)
+        # Small changes of a rotation must mean the same in every frame, also where axis-angles wrap.
+        self.track: Track = dataclasses.replace(own, rotation_rad=same_branch(own.rotation_rad))
         self.head: HeadModel = fresh(load_head(track.head_model))
         self.layout: UVLayout = fresh(uv_layout(config.uv_size, None if track.head_model == "default" else self.head))
         self.matte_of = matte_of or _bundled_matte(str(device))

@@ -12,15 +12,16 @@ if TYPE_CHECKING:
 
     from ..types import Track
 
-# A head that moves further than this between two frames was cut, or tracked wrongly.
-_JUMP_M, _JUMP_RAD = 0.03, 0.15
+# Between two frames of one take the landmarks move by less than this share of the face's width, or else their
+# neighbours move much too; everything else is a cut, or was tracked wrongly.
+_JUMP_SHARE, _JUMP_RATIO, _AROUND = 0.06, 3.5, 4
+_MESH = 468
+_TURN_WORTH_M = 0.1  # a turned radian counts like a head moved by its radius
 
 
 def unbroken_runs(track: Track, usable: Sequence[bool]) -> list[range]:
     """Stretches of usable frames without jumps."""
-    moved = (track.translation_m[1:] - track.translation_m[:-1]).norm(dim=1)
-    turned = (track.rotation_rad[1:] - track.rotation_rad[:-1]).norm(dim=1)
-    jump = [False, *((moved > _JUMP_M) | (turned > _JUMP_RAD)).tolist()]
+    jump = [False, *_jumps(track)]
     runs: list[range] = []
     start = None
     for i in range(track.count + 1):
@@ -38,10 +39,7 @@ def choose_loop(track: Track, usable: Sequence[bool], frames: int) -> range:
     runs = unbroken_runs(track, usable)
     longest = max(runs, key=len)
     length = min(frames, len(longest))
-    # Movement between frames, in units of head size: a turned radian counts like a head moved by its radius.
-    moved = (track.translation_m[1:] - track.translation_m[:-1]).norm(dim=1) / 0.1
-    turned = (track.rotation_rad[1:] - track.rotation_rad[:-1]).norm(dim=1)
-    unrest = np.concatenate([[0.0], (moved + turned).numpy()]).cumsum()  # [T] what lies before each frame
+    unrest = np.concatenate([[0.0], _unrest(track)]).cumsum()  # [T] what lies before each frame
     best, best_cost = range(longest.start, longest.start + length), float("inf")
     for run in runs:
         if len(run) < length:
@@ -51,6 +49,29 @@ def choose_loop(track: Track, usable: Sequence[bool], frames: int) -> range:
             if cost < best_cost - 1e-9:
                 best, best_cost = range(start, start + length), cost
     return best
+
+
+def _jumps(track: Track) -> list[bool]:
+    """Whether there is a cut between each frame and the next, [T - 1]."""
+    points = track.landmarks_px[:, :_MESH]
+    width = float((points.amax(1) - points.amin(1))[:, 0].median())
+    step = (points[1:] - points[:-1]).norm(dim=-1).mean(1).numpy()
+    out: list[bool] = []
+    for i, here in enumerate(step):
+        around = np.concatenate([step[max(0, i - _AROUND) : i], step[i + 1 : i + 1 + _AROUND]])
+        usual = float(np.median(around)) if len(around) else 0.0
+        out.append(bool(here > _JUMP_SHARE * width and here > _JUMP_RATIO * usual))
+    return out
+
+
+def _unrest(track: Track) -> NDArray[np.float32]:
+    """How much the head moves between each frame and the next, in metres at its surface, [T - 1]."""
+    from ..head.pose import axis_angle_to_matrix
+
+    moved = (track.translation_m[1:] - track.translation_m[:-1]).norm(dim=1)
+    matrix = axis_angle_to_matrix(track.rotation_rad)  # not the axis-angles: those wrap at pi
+    turned = (matrix[1:] - matrix[:-1]).flatten(1).norm(dim=1) / 2**0.5
+    return (moved + _TURN_WORTH_M * turned).numpy()
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:

@@ -124,12 +124,15 @@ class Compositor:
 
     def _moved(self, loop: int, index: int, motion: MotionTrack | None) -> bool:
         """Whether the motion brings a head pose that is not the loop's."""
+        from ..head.pose import axis_angle_to_matrix
+
         if motion is None or (motion.rotation_rad is None and motion.translation_m is None):
             return False
         track = self.avatar.body.track
         turned = shifted = 0.0
         if motion.rotation_rad is not None:
-            turned = float((motion.rotation_rad[index] - track.rotation_rad[loop]).norm())
+            now, own = (axis_angle_to_matrix(r) for r in (motion.rotation_rad[index], track.rotation_rad[loop]))
+            turned = float((now - own).norm()) / 2**0.5  # of the matrices: axis-angles wrap at pi
         if motion.translation_m is not None:
             shifted = float((motion.translation_m[index] - track.translation_m[loop]).norm())
         return turned > _STILL_RAD or shifted > _STILL_M

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..errors import IncompatibleFileError
 from .config import ColorMlpConfig
+from .drive import same_branch
 
 N_CONDITION = 56  # 50 expression, 3 jaw, 3 head rotation
 KEYS = ("features", "w1", "b1", "wc", "w2", "b2", "w3", "b3", "center", "inverse_std")
@@ -37,7 +38,7 @@ def new_color_mlp(n: int, condition: Tensor, config: ColorMlpConfig | None = Non
 
 def condition_of(expression: Tensor, jaw_rad: Tensor, rotation_rad: Tensor) -> Tensor:
     """What the colours depend on: [B, 50], [B, 3], [B, 3] -> [B, 56]."""
-    return torch.cat([expression, jaw_rad * 10.0, rotation_rad * 5.0], dim=1)
+    return torch.cat([expression, jaw_rad * 10.0, same_branch(rotation_rad) * 5.0], dim=1)
 
 
 def color_residual(mlp: Mapping[str, Tensor], condition: Tensor) -> Tensor:

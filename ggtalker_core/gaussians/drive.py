@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,18 @@ class HeadPose:
         return HeadPose(
             part.expression, part.jaw_rad, part.neck_rad, part.eyes_rad, part.rotation_rad, part.translation_m
         )
+
+
+def same_branch(rotation_rad: Tensor) -> Tensor:
+    """The same rotations with axis-angles that follow one another: [T, 3] -> [T, 3].
+
+    A frontal head is turned by about pi about x, where an axis-angle jumps to its opposite; of the two that mean the
+    same rotation the one whose x is positive is taken (its angle may be a little over pi).
+    """
+    angle = rotation_rad.norm(dim=-1, keepdim=True)
+    other = rotation_rad * (1 - 2 * math.pi / angle.clamp_min(1e-6))
+    flip = (rotation_rad[..., :1] < 0) & (angle > math.pi / 2)
+    return torch.where(flip, other, rotation_rad)
 
 
 def loop_indices(avatar: Avatar, motion: MotionTrack, start: int, stop: int) -> Tensor:

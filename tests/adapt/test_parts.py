@@ -263,7 +263,9 @@ def test_the_body_loop_is_calm_and_has_no_cut():
     wild = track.translation_m.clone()
     wild[:20] += 0.004 * torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
     wild[40:] += torch.tensor([0.1, 0, 0])  # a cut
-    track = dataclasses.replace(track, translation_m=wild)
+    points = track.landmarks_px.clone()
+    points[40:] += 6.0
+    track = dataclasses.replace(track, translation_m=wild, landmarks_px=points)
     assert [r.stop for r in unbroken_runs(track, [True] * 60)] == [40, 60]
     loop = choose_loop(track, [True] * 60, 18)
     assert len(loop) == 18 and loop.start >= 20 and (loop.stop <= 40 or loop.start >= 40)

@@ -13,7 +13,7 @@ from ggtalker_core.errors import InvalidInputError
 from ggtalker_core.gaussians.avatar_renderer import AvatarRenderer, Box, cropped, head_box, scaled_camera
 from ggtalker_core.gaussians.color_mlp import N_CONDITION, color_residual, condition_of, new_color_mlp
 from ggtalker_core.gaussians.config import RenderConfig
-from ggtalker_core.gaussians.drive import resolve_pose
+from ggtalker_core.gaussians.drive import resolve_pose, same_branch
 from ggtalker_core.gaussians.synthetic import synthetic_avatar, synthetic_track
 from ggtalker_core.head import load_head, uv_layout
 from ggtalker_core.render import render
@@ -88,6 +88,15 @@ def test_a_reenactment_brings_everything_itself(avatar: Avatar):
     pose = resolve_pose(avatar, driver.to_motion(), 1, 4, load_head().arkit)
     assert torch.equal(pose.expression, driver.expression[1:4])
     assert torch.equal(pose.rotation_rad, driver.rotation_rad[1:4])
+
+
+def test_axis_angles_are_put_on_one_branch():
+    from ggtalker_core.head.pose import axis_angle_to_matrix
+
+    near_pi = torch.tensor([[3.1, 0.02, 0.1], [-3.12, 0.05, -0.1], [3.14, 0.0, 0.0], [0.1, 0.2, 0.3], [-0.2, 0.1, 0.0]])
+    same = same_branch(near_pi)
+    assert torch.allclose(axis_angle_to_matrix(same), axis_angle_to_matrix(near_pi), atol=1e-5)
+    assert (same[:3, 0] > 3).all() and torch.equal(same[3:], near_pi[3:])
 
 
 def test_given_eyelids_close_the_lids(avatar: Avatar):
