@@ -10,18 +10,19 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..types import Track
+    from ..types import ReferenceClip, Track
 
-# Between two frames of one take the landmarks move by less than this share of the face's width, or else their
-# neighbours move much too; everything else is a cut, or was tracked wrongly.
-_JUMP_SHARE, _JUMP_RATIO, _AROUND = 0.06, 3.5, 4
+_JUMP_SHARE = 0.2  # of the face's width: what the landmarks of one take never move between two frames
+_TRIES = 8  # stretches that are looked at for a cut
 _MESH = 468
 _TURN_WORTH_M = 0.1  # a turned radian counts like a head moved by its radius
 
 
-def unbroken_runs(track: Track, usable: Sequence[bool]) -> list[range]:
-    """Stretches of usable frames without jumps."""
+def unbroken_runs(track: Track, usable: Sequence[bool], cuts: Sequence[int] = ()) -> list[range]:
+    """Stretches of usable frames without jumps; `cuts` are first frames of new shots."""
     jump = [False, *_jumps(track)]
+    for cut in cuts:
+        jump[cut] = True
     runs: list[range] = []
     start = None
     for i in range(track.count + 1):
@@ -34,9 +35,25 @@ def unbroken_runs(track: Track, usable: Sequence[bool]) -> list[range]:
     return runs
 
 
-def choose_loop(track: Track, usable: Sequence[bool], frames: int) -> range:
+def find_loop(clip: ReferenceClip, track: Track, usable: Sequence[bool], frames: int) -> range:
+    """The calmest stretch of about `frames` frames in which also the picture shows no cut."""
+    from ..tracking.cuts import CutDetector
+
+    cuts: list[int] = []
+    loop = choose_loop(track, usable, frames)
+    for _ in range(_TRIES):
+        detector = CutDetector()
+        found = [i for i, image in zip(loop, clip.frames(loop.start, loop.stop)) if detector.is_cut(image)]
+        if not found:
+            break
+        cuts += found
+        loop = choose_loop(track, usable, frames, cuts)
+    return loop
+
+
+def choose_loop(track: Track, usable: Sequence[bool], frames: int, cuts: Sequence[int] = ()) -> range:
     """The calmest stretch of about `frames` frames; the longest one where none is so long."""
-    runs = unbroken_runs(track, usable)
+    runs = unbroken_runs(track, usable, cuts)
     longest = max(runs, key=len)
     length = min(frames, len(longest))
     unrest = np.concatenate([[0.0], _unrest(track)]).cumsum()  # [T] what lies before each frame
@@ -55,13 +72,8 @@ def _jumps(track: Track) -> list[bool]:
     """Whether there is a cut between each frame and the next, [T - 1]."""
     points = track.landmarks_px[:, :_MESH]
     width = float((points.amax(1) - points.amin(1))[:, 0].median())
-    step = (points[1:] - points[:-1]).norm(dim=-1).mean(1).numpy()
-    out: list[bool] = []
-    for i, here in enumerate(step):
-        around = np.concatenate([step[max(0, i - _AROUND) : i], step[i + 1 : i + 1 + _AROUND]])
-        usual = float(np.median(around)) if len(around) else 0.0
-        out.append(bool(here > _JUMP_SHARE * width and here > _JUMP_RATIO * usual))
-    return out
+    step = (points[1:] - points[:-1]).norm(dim=-1).mean(1)
+    return (step > _JUMP_SHARE * width).tolist()
 
 
 def _unrest(track: Track) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..body.plate import median_plate
 from ..types import BodyLoop
-from .body_loop import choose_loop, encode_jpeg, encode_png
+from .body_loop import encode_jpeg, encode_png, find_loop
 from .config import AdaptConfig
 from .frames import BYTES_PER_PIXEL, FrameCollector, FrameStore, choose_frames
 from .geometry import NeckLine, chin_height_m, plan_crops
@@ -53,7 +53,7 @@ def prepare(
     plan = plan_crops(head, track, config.max_box_px, chin_m)
     neck = NeckLine.under(chin_m)
     landmarks = track.landmarks_px.numpy()
-    loop = choose_loop(track, usable, max(1, round(config.loop_s * float(track.fps))))
+    loop = find_loop(clip, track, usable, max(1, round(config.loop_s * float(track.fps))))
     budget = max(
         config.min_frames, config.memory_mb * 1_000_000 // (plan.out_width * plan.out_height * BYTES_PER_PIXEL)
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ggtalker_core.adapt.body_loop import choose_loop, encode_jpeg, encode_png, unbroken_runs
+from ggtalker_core.adapt.body_loop import choose_loop, encode_jpeg, encode_png, find_loop, unbroken_runs
 from ggtalker_core.adapt.colors import first_colors
 from ggtalker_core.adapt.config import Rates, Weights
 from ggtalker_core.adapt.frame_parameters import NAMES, FrameParameters
@@ -264,7 +264,7 @@ def test_the_body_loop_is_calm_and_has_no_cut():
     wild[:20] += 0.004 * torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
     wild[40:] += torch.tensor([0.1, 0, 0])  # a cut
     points = track.landmarks_px.clone()
-    points[40:] += 6.0
+    points[40:] += 9.0
     track = dataclasses.replace(track, translation_m=wild, landmarks_px=points)
     assert [r.stop for r in unbroken_runs(track, [True] * 60)] == [40, 60]
     loop = choose_loop(track, [True] * 60, 18)
@@ -272,6 +272,17 @@ def test_the_body_loop_is_calm_and_has_no_cut():
     usable = [i != 30 for i in range(60)]
     assert all(30 not in run for run in unbroken_runs(track, usable))
     assert len(choose_loop(track, usable, 500)) == 30
+
+
+def test_the_body_loop_has_no_cut_in_the_picture():
+    """A jump cut that the landmarks alone do not give away."""
+    size = (64, 64)
+    track = synthetic_track(60, size, sway=0.3)
+    walls = [np.full((64, 64, 3), 60 if i < 25 else 200, np.uint8) for i in range(60)]
+    clip, _ = synthetic_clip(synthetic_avatar(16, 1, size), track.slice(0, 1))
+    clip = dataclasses.replace(clip, source=dataclasses.replace(clip.source, pictures=walls))
+    loop = find_loop(clip, track, [True] * 60, 30)
+    assert len(loop) == 30 and loop.start >= 25
 
 
 def test_images_survive_encoding():
