@@ -50,7 +50,7 @@ class SpeakConfig:
     steps: int = 10  # DDIM steps
     guidance: float = 1.0  # of the sound (classifier-free); 1 = off
     variation: float = 1.0  # scale of the noise that the sampler starts from; 0 = always the likeliest motion
-    closure_at: float = 0.7  # where the closure head is that sure, the lips are shut; above 1 = never
+    closure_at: float = 0.9  # where the closure head is that sure, the lips are shut; above 1 = never
     rest_below_db: float = -65.0  # sound below this (peak, dB of full scale) for rest_after_s is silence: lips rest
     rest_range_db: float = 45.0  # and this far below the loudest sound of the clip: quiet recordings still speak
     rest_after_s: float = 0.2

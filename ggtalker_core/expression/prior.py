@@ -17,13 +17,14 @@ from ..progress import Progress, silent
 from ..speech.weights import ASSETS, quantise, read_weights
 from .config import PriorConfig, SpeakConfig
 from .denoiser import Denoiser, Sound
+from .lips import part_lips
 from .losses import Scale
 from .regression import Heard, RegressionTrunk
 from .sampler import cosine_schedule, sample
 
 PRIOR_FILE = ASSETS / "expression_prior.safetensors"
 PRIOR_FORMAT = "ggtalker.expression-prior"
-PRIOR_SHA256 = "a7afb53db74c4b8ebdbc49548a41572296ff6aeb29df72f4fad836c7edeeda90"
+PRIOR_SHA256 = "f772a38118897dfa686860c0576334e631ad008048ee7ea52e139f9bc5a0b5ab"
 FORMAT_VERSION = "1"
 
 
@@ -81,7 +82,8 @@ class ExpressionPrior:
             self._predictor(heard, manner, settings.guidance), features.shape[0], rest, window=self.config.window,
             schedule=self.schedule, steps=settings.steps, seed=seed, variation=settings.variation, progress=progress,
         )  # fmt: skip
-        return MouthMotion(self.scale.restore(scores), closure)
+        regression = self.scale.restore(heard.channels[0])
+        return MouthMotion(part_lips(self.scale.restore(scores), regression, closure), closure)
 
     def _predictor(self, heard: Heard, manner: Tensor | None, guidance: float):
         """The denoiser bound to the sound, with guidance."""

@@ -13,8 +13,8 @@ from ..progress import Progress, SubProgress, silent
 from ..speech.features import SpeechFeatures, encode_speech
 from ..types import AudioTrack, MotionTrack, SpeakingStyle, frame_count
 from .channels import INDEX, to_expression
-from .coarticulation import close_lips
 from .config import SpeakConfig
+from .lips import shut_lips
 from .prior import ExpressionPrior, load_prior
 from .rest import rest_weight, silent_frames
 
@@ -78,10 +78,7 @@ def mouth_motion(
 ) -> Tensor:
     """Mouth channels [T, 13] at the prior's frame rate: the prior's answer, closures, rest in silence."""
     motion = prior(features.values, seed=seed, settings=settings, progress=progress)
-    channels = motion.channels
-    if settings.closure_at <= 1:
-        shut = ((motion.closure - settings.closure_at + 0.15) / 0.3).clamp(0, 1)
-        channels = torch.from_numpy(close_lips(channels.numpy(), shut.numpy()))
+    channels = shut_lips(motion.channels, motion.closure, settings.closure_at)
     after = round(settings.rest_after_s * float(features.fps))
     below = float((features.level_db.max() - settings.rest_range_db).clamp(DIGITAL_SILENCE_DB, settings.rest_below_db))
     weight = rest_weight(silent_frames(features.level_db, below, after))

@@ -1,0 +1,37 @@
+"""Closing and parting lips by the closure head."""
+
+import pytest
+import torch
+
+from ggtalker_core.expression.channels import lip_gap_mm
+from ggtalker_core.expression.lips import part_lips, shut_lips, smoothstep
+
+
+def open_mouth(jaw=0.2, frames=4):
+    channels = torch.zeros(frames, 13)
+    channels[:, 0] = jaw
+    return channels
+
+
+def test_sure_closures_shut():
+    out = lip_gap_mm(shut_lips(open_mouth(), torch.tensor([0.0, 0.5, 0.7, 1.0]), 0.7))
+    assert float(out[0]) == float(out[1]) == pytest.approx(0.8 + 0.2 * 36.24, abs=0.01)
+    assert 0.5 < float(out[2]) < 7
+    assert float(out[3]) == pytest.approx(0.1, abs=0.01)
+    assert torch.equal(shut_lips(open_mouth(), torch.ones(4), 1.5), open_mouth())
+
+
+def test_accidental_closures_are_undone_and_real_ones_kept():
+    sampled, regression = open_mouth(-0.01), open_mouth(0.15)
+    out = part_lips(sampled, regression, torch.tensor([0.0, 0.2, 0.6, 1.0]))
+    assert torch.allclose(out[:2], regression[:2])
+    assert torch.equal(out[2:], sampled[2:])
+
+
+def test_open_lips_are_left_alone():
+    sampled = open_mouth(0.2)
+    assert torch.equal(part_lips(sampled, open_mouth(0.1), torch.zeros(4)), sampled)
+
+
+def test_smoothstep():
+    assert torch.allclose(smoothstep(torch.tensor([-1.0, 0.0, 0.5, 1.0, 2.0])), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]))
