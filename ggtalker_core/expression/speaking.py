@@ -13,6 +13,7 @@ from ..progress import Progress, SubProgress, silent
 from ..speech.features import SpeechFeatures, encode_speech
 from ..types import AudioTrack, MotionTrack, SpeakingStyle, frame_count
 from .channels import INDEX, to_expression
+from .coarticulation import Manner
 from .config import SpeakConfig
 from .lips import shut_lips
 from .prior import ExpressionPrior, load_prior
@@ -36,6 +37,7 @@ def speak(
     mouth_gain: float = 1.0,
     jaw_gain: float = 1.0,
     smoothing: float = 0.0,
+    manner: Manner | None = None,
     settings: SpeakConfig | None = None,
     arkit: ArkitMap | None = None,
     progress: Progress = silent,
@@ -44,8 +46,9 @@ def speak(
 
     style: rest pose of the mouth and the person's own gains (out = rest + gain * motion). seed: equal seeds give equal
     motion. steps: DDIM steps. guidance: 1 = off. mouth_gain, jaw_gain: user's gains, 0 = still. smoothing: 0 none to
-    1 strong (a Gaussian of up to 3 frames; it weakens closures). settings: the rarer switches (its steps and guidance
-    are overruled). arkit: the ARKit map of the head to be driven, default that of the default head.
+    1 strong (a Gaussian of up to 3 frames; it weakens closures). manner: how the prior itself articulates (wide, round,
+    crisp); None = plain. settings: the rarer switches (its steps and guidance are overruled). arkit: the ARKit map of
+    the head to be driven, default that of the default head.
     Only the mouth moves; brows, lids, gaze and head pose stay with the avatar's own loop.
     Raises InvalidInputError, LimitExceededError, MissingWeightsError.
     """
@@ -58,7 +61,7 @@ def speak(
     arkit = arkit or _default_arkit()
     native = Fraction(prior.config.fps)
     features = encode_speech(audio, native, progress=SubProgress(progress, 0.0, 0.5))
-    channels = mouth_motion(features, prior, seed, settings, SubProgress(progress, 0.5, 1.0))
+    channels = mouth_motion(features, prior, seed, settings, manner, SubProgress(progress, 0.5, 1.0))
     if smoothing > 0:
         channels = smooth(channels, 1.2 * smoothing)
     channels = retime(channels, native, fps, frame_count(audio.duration_s, fps))
@@ -74,10 +77,16 @@ def speak(
 
 
 def mouth_motion(
-    features: SpeechFeatures, prior: ExpressionPrior, seed: int, settings: SpeakConfig, progress: Progress = silent
+    features: SpeechFeatures,
+    prior: ExpressionPrior,
+    seed: int,
+    settings: SpeakConfig,
+    manner: Manner | None = None,
+    progress: Progress = silent,
 ) -> Tensor:
     """Mouth channels [T, 13] at the prior's frame rate: the prior's answer, closures, rest in silence."""
-    motion = prior(features.values, seed=seed, settings=settings, progress=progress)
+    vector = None if manner is None else torch.tensor(manner.vector())
+    motion = prior(features.values, seed=seed, settings=settings, manner=vector, progress=progress)
     channels = shut_lips(motion.channels, motion.closure, settings.closure_at)
     after = round(settings.rest_after_s * float(features.fps))
     below = float((features.level_db.max() - settings.rest_range_db).clamp(DIGITAL_SILENCE_DB, settings.rest_below_db))

@@ -29,7 +29,7 @@ class SpeechConfig:
     layers: int = 3  # of Whisper base's six: layer 3 carries mouth shapes best and has no massive activations yet
     window_s: float = 8.0  # longest window; attention is quadratic in it and 8 s lost nothing against 30 s
     margin_s: float = 0.5  # thrown away at each end of a window, where context is missing
-    batch: int = 4  # windows at once
+    batch: int = 2  # windows at once
     level: float = 0.5  # the sound is scaled so that its loud samples (99.9th percentile) reach this
     max_gain: float = 30.0  # but never amplified by more: what is nearly silent stays so
     max_seconds: float = 1800.0  # longer sound is refused

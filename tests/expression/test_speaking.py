@@ -1,6 +1,7 @@
 """Sound -> MotionTrack on the shipped default path, and its switches."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from ggtalker_core.errors import InvalidInputError
 from ggtalker_core.expression import load_prior, speak
 from ggtalker_core.expression.channels import INDEX, lip_gap_mm
+from ggtalker_core.expression.coarticulation import Manner
 from ggtalker_core.expression.rest import rest_weight, silent_frames
 from ggtalker_core.expression.speaking import retime, smooth
 from ggtalker_core.head import load_head
@@ -159,6 +161,14 @@ def test_amplitude_of_real_speech(media, read_wav):
     assert np.percentile(jaw, 99) < 0.45
     assert 0.03 < jaw.std() < 0.15
     assert float(np.percentile(gap(motion).numpy(), 95)) > 5  # lively, in millimetres
+
+
+def test_the_bundled_prior_knows_manners(read_wav):
+    """The network itself, not a gain: a wide manner opens the mouth further than a small one, and lips still meet."""
+    audio = read_wav(Path(__file__).parent / "data" / "utterance.wav")
+    small, wide = (gap(speak(audio, manner=Manner(amplitude=a))).numpy() for a in (0.8, 1.25))
+    assert np.percentile(wide, 90) > 1.15 * np.percentile(small, 90)
+    assert wide.min() < 0.6
 
 
 def test_bundled_prior_is_shared():
