@@ -40,5 +40,8 @@ def test_workflow_opens_and_means_the_same(opened: dict[str, Any], name: str, re
     found = opened[name][renderer]
     assert found["missing"] == [] and found["errors"] == []
     stored = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text())
-    seen = {number: {"class_type": n["class_type"], "inputs": n["inputs"]} for number, n in found["prompt"].items()}
-    assert seen == stored
+    assert set(found["prompt"]) == set(stored)
+    for number, node in found["prompt"].items():
+        # Nodes 2.0 adds the picture of the chosen video as a widget, also to ComfyUI's own Load Video.
+        inputs = {key: value for key, value in node["inputs"].items() if key != "video-preview"}
+        assert (node["class_type"], inputs) == (stored[number]["class_type"], stored[number]["inputs"])

@@ -25,9 +25,8 @@ def test_every_node_is_offered(server: Any, client: Any) -> None:
     info = asyncio.run(client.get("/object_info"))
     assert {name for name in info if name.startswith("GGTalker")} == IDS
     assert all(info[name]["python_module"] == "custom_nodes.ggtalker" for name in IDS)
-    log = server.log.read_text(errors="replace")
-    assert "IMPORT FAILED: " not in log.replace("IMPORT FAILED: nodes_", "")  # optional parts of ComfyUI itself
-    assert "custom_nodes/ggtalker" in log and "Traceback" not in log
+    (line,) = [text for text in server.log.read_text(errors="replace").splitlines() if "custom_nodes/ggtalker" in text]
+    assert "seconds: " in line and "IMPORT FAILED" not in line
 
 
 def test_help_pages_scripts_and_templates_are_served(server: Any) -> None:
