@@ -157,7 +157,7 @@ class _Adaptation:
         else:
             texels = initial_texels(layout, look.color, config.gaussians)
         hair = (offset.norm(dim=1)[head.faces[layout.triangle]] * layout.barycentric).sum(1)
-        prior = map_prior(layout, head, drawn, points, hair, look.visibility, config.gaussians, config.weights)
+        prior = map_prior(layout, head, drawn, points, hair, look, config.gaussians, config.weights)
         parameters = FrameParameters(track, prepared.store.indices, config.rates)
         fitter = Fitter(
             head, track.shape, offset, _rows(rig, drawn), _texel_rows(texels, drawn), prior, prepared.store, parameters,

@@ -11,8 +11,11 @@ from torch import Tensor
 
 from ..gaussians.rigging import Rig, surface_points, triangle_frames
 from .geometry import frame_vertices, project
+from .style import mouth_opening
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..head import HeadModel, UVLayout
     from ..types import Track
     from .frames import FrameStore
@@ -41,10 +44,30 @@ class FirstLook:
 def first_colors(
     head: HeadModel, track: Track, store: FrameStore, layout: UVLayout, rig: Rig, offset_m: Tensor
 ) -> FirstLook:
-    """Project the texels into some frames and average with cos^4 of the angle to the line of sight."""
+    """Project the texels into some frames and average with cos^4 of the angle to the line of sight.
+
+    Lips are looked at in the frames with the most closed mouths: elsewhere the teeth would colour their inner rim.
+    """
+    picks = np.unique(np.linspace(0, store.count - 1, min(MAX_FRAMES, store.count)).round().astype(int))
+    color, visibility = _mean_colors(picks, head, track, store, rig, offset_m)
+    closed = np.argsort(mouth_opening(store.landmarks), kind="stable")[: len(picks)]
+    lip_color, lip_visibility = _mean_colors(closed, head, track, store, rig, offset_m)
+    lips = layout.region == head.regions.names.index("lips")
+    color = torch.where(lips[:, None], lip_color, color)
+    visibility = torch.where(lips, lip_visibility, visibility)
+    inner = _inner_colors(layout, head)
+    is_inner = inner.isfinite().all(1)
+    visibility = torch.where(is_inner, torch.zeros_like(visibility), visibility)
+    color = _fill_unseen(color, visibility, layout, layout.region == head.regions.names.index("scalp"))
+    return FirstLook(torch.where(is_inner[:, None], inner, color), visibility)
+
+
+def _mean_colors(
+    picks: NDArray[np.intp], head: HeadModel, track: Track, store: FrameStore, rig: Rig, offset_m: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean colour [N, 3] and visibility [N] of the texels over the kept frames `picks`."""
     n = int(rig.corners.shape[0])
     total, weight = torch.zeros(n, 3), torch.zeros(n)
-    picks = np.unique(np.linspace(0, store.count - 1, min(MAX_FRAMES, store.count)).round().astype(int))
     for k in picks:
         vertices = frame_vertices(head, track, [store.indices[k]], offset_m)
         points = surface_points(rig, vertices)[0]
@@ -59,13 +82,7 @@ def first_colors(
         share = facing.clamp_min(0) ** 4 * (seen[:, 3] > 0.9)
         total += share[:, None] * seen[:, :3]
         weight += share
-    visibility = weight / len(picks)
-    color = total / weight.clamp_min(1e-6)[:, None]
-    inner = _inner_colors(layout, head)
-    is_inner = inner.isfinite().all(1)
-    visibility = torch.where(is_inner, torch.zeros_like(visibility), visibility)
-    color = _fill_unseen(color, visibility, layout, layout.region == head.regions.names.index("scalp"))
-    return FirstLook(torch.where(is_inner[:, None], inner, color), visibility)
+    return total / weight.clamp_min(1e-6)[:, None], weight / len(picks)
 
 
 def _inner_colors(layout: UVLayout, head: HeadModel) -> Tensor:

@@ -52,6 +52,7 @@ class Weights:
     anisotropy: float = 0.05  # per unit of log ratio beyond 10 : 1
     opaque: float = 0.05  # skin that lets shine through what lies behind it
     opaque_at_least: float = 0.95
+    stray: float = 5.0  # lips that take on the colour of teeth
     smooth: float = 0.02  # neighbours on the UV page
     smooth_unseen: float = 2.0  # the same where no frame looks
     expression: float = 2e-5

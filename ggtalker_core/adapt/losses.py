@@ -70,11 +70,13 @@ class MapPrior:
     offset_max_m: Tensor  # [N]
     scale_max_m: Tensor  # [N]
     opaque: Tensor  # [N] 1 on skin behind which something else lies
+    color: Tensor  # [N, 3] first colours
+    color_slack: Tensor  # [N] how far a colour may go from its first one; large where that does not matter
     pairs: Tensor  # [P, 2] neighbours on the UV page
     pair_weight: Tensor  # [P] large where no frame looks
 
     def loss(self, texels: Texels, weights: Weights) -> Tensor:
-        """Limits on offset, scale and anisotropy; opaque skin; smoothness over the page."""
+        """Limits on offset, scale, anisotropy and colour; opaque skin; smoothness over the page."""
         scale = texels.log_scale.exp()
         ratio = texels.log_scale.amax(1) - texels.log_scale.amin(1)
         total = weights.offset * (texels.offset_m.norm(dim=1) - self.offset_max_m).relu().mean()
@@ -82,7 +84,8 @@ class MapPrior:
         total = total + weights.anisotropy * (ratio - _ANISOTROPY_FREE).relu().mean()
         see_through = (weights.opaque_at_least - texels.opacity_logit.sigmoid()).relu()
         total = total + weights.opaque * (see_through * self.opaque).mean()
-        return total + self._roughness(texels)
+        strayed = ((texels.color - self.color).abs().amax(1) - self.color_slack).relu()
+        return total + weights.stray * strayed.mean() + self._roughness(texels)
 
     def _roughness(self, texels: Texels) -> Tensor:
         """Squared differences of neighbours, in colour, offset [cm], scale and opacity."""

@@ -14,11 +14,15 @@ from .losses import MapPrior
 
 if TYPE_CHECKING:
     from ..head import HeadModel, UVLayout
+    from .colors import FirstLook
 
 _FAR_M = 0.015  # neighbours on the page further apart than this in space do not pull at each other
 _SEEN = 0.10  # visibility at which a texel counts as fully seen
 _INNER = ("teeth_upper", "teeth_lower", "tongue", "cavity", "socket", "eyes")
 _INNER_OFFSET_M = 1.0e-3
+_LIP_OFFSET_M = 3.0e-3
+_LIP_SLACK = 0.15  # gloss and shade of lips, but not teeth
+_RIM = 0.02
 _OPAQUE = ("lips", "face", "nose", "lids")
 
 
@@ -43,7 +47,7 @@ def map_prior(
     drawn: Tensor,  # [N] bool
     points_m: Tensor,  # [N, 3] on the neutral head
     hair_m: Tensor,  # [N] length of the hair offset
-    visibility: Tensor,  # [N]
+    look: FirstLook,
     limits: GaussianConfig,
     weights: Weights,
 ) -> MapPrior:
@@ -52,19 +56,26 @@ def map_prior(
     inner = region_mask(layout, head, *_INNER)
     offset = torch.where(scalp, limits.offset_max_scalp_m, limits.offset_max_m)
     offset = torch.where(inner, torch.tensor(_INNER_OFFSET_M), offset)
+    lips = region_mask(layout, head, "lips")
+    rim = lips & (look.visibility < _RIM)  # rolled inwards: hidden while the lips are closed
+    offset = torch.where(lips, torch.tensor(_LIP_OFFSET_M), offset)
+    slack = torch.where(lips, torch.tensor(_LIP_SLACK), torch.tensor(10.0))
+    opaque = region_mask(layout, head, *_OPAQUE) & ~rim
     scale = torch.where(scalp, limits.scale_max_scalp_m, limits.scale_max_m)
     pairs = _neighbours(layout, points_m)
     pairs = pairs[drawn[pairs].all(1)]
     same_side = inner[pairs[:, 0]] == inner[pairs[:, 1]]
     pairs = pairs[same_side]
-    sight = (visibility / _SEEN).clamp(0, 1)
+    sight = (look.visibility / _SEEN).clamp(0, 1)
     sight = torch.where(inner, torch.tensor(0.8), sight)  # seen now and then, when the mouth is open
     blind = 1 - sight[pairs].amin(1)
     place = torch.cumsum(drawn.long(), 0) - 1
     return MapPrior(
         offset_max_m=offset[drawn],
         scale_max_m=scale[drawn],
-        opaque=region_mask(layout, head, *_OPAQUE)[drawn].float(),
+        opaque=opaque[drawn].float(),
+        color=look.color[drawn],
+        color_slack=slack[drawn],
         pairs=place[pairs],
         pair_weight=weights.smooth + weights.smooth_unseen * blind,
     )

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ggtalker_core.adapt.body_loop import choose_loop, encode_jpeg, encode_png, find_loop, unbroken_runs
-from ggtalker_core.adapt.colors import first_colors
+from ggtalker_core.adapt.colors import FirstLook, first_colors
 from ggtalker_core.adapt.config import Rates, Weights
 from ggtalker_core.adapt.frame_parameters import NAMES, FrameParameters
 from ggtalker_core.adapt.frames import FrameCollector, choose_frames, emphasis_map, head_weight
@@ -74,7 +74,8 @@ def test_map_prior_knows_limits_neighbours_and_blind_spots():
     visibility = torch.ones(n)
     scalp = region_mask(layout, head, "scalp")
     visibility[scalp] = 0.0
-    prior = map_prior(layout, head, drawn, points, torch.zeros(n), visibility, GaussianConfig(), Weights())
+    look = FirstLook(torch.full((n, 3), 0.5), visibility)
+    prior = map_prior(layout, head, drawn, points, torch.zeros(n), look, GaussianConfig(), Weights())
     assert int(prior.pairs.max()) < int(drawn.sum())
     start = initial_texels(layout)
     rows = dataclasses.replace(start, **{f.name: getattr(start, f.name)[drawn] for f in dataclasses.fields(start)})
@@ -87,6 +88,10 @@ def test_map_prior_knows_limits_neighbours_and_blind_spots():
         return (float(prior.loss(changed, Weights())) - base) / float(where[drawn].sum())
 
     assert with_noise(scalp) > 10 * with_noise(region_mask(layout, head, "face"))  # unseen texels hold together
+    lips = region_mask(layout, head, "lips")[drawn][:, None]
+    white = dataclasses.replace(rows, color=torch.where(lips, torch.ones(()), rows.color))
+    pink = dataclasses.replace(rows, color=torch.where(lips, torch.tensor([0.6, 0.45, 0.45]), rows.color))
+    assert float(prior.loss(white, Weights())) - base > 20 * (float(prior.loss(pink, Weights())) - base)
     far = dataclasses.replace(rows, offset_m=rows.offset_m + 0.02)
     assert float(prior.loss(far, Weights())) > base + 0.1
     clear = dataclasses.replace(rows, opacity_logit=rows.opacity_logit - 3)
