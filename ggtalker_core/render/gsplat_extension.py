@@ -46,7 +46,7 @@ def find() -> Availability:
             f'Run: "{sys.executable}" -m pip install {" ".join(absent)}',
         )
     binary = find_binary()
-    if binary is None:
+    if binary is None and _MODULE not in sys.modules:
         return Availability(
             False,
             f"gsplat {found} is installed without its compiled CUDA code, and nothing is compiled inside a node.",
@@ -56,7 +56,9 @@ def find() -> Availability:
         load()
     except BackendUnavailableError as error:
         return Availability(False, str(error), how_to_install())
-    return Availability(True, f"gsplat {found} with compiled CUDA code ({binary.name}).")
+    return Availability(
+        True, f"gsplat {found} with compiled CUDA code ({binary.name if binary else 'loaded already'})."
+    )
 
 
 def find_binary() -> Path | None:
