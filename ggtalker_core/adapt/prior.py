@@ -22,6 +22,7 @@ _INNER = ("teeth_upper", "teeth_lower", "tongue", "cavity", "socket", "eyes")
 _INNER_OFFSET_M = 1.0e-3
 _LIP_OFFSET_M = 3.0e-3
 _LIP_SLACK = 0.15  # gloss and shade of lips, but not teeth
+_LIP_INNER = 0.035  # of the page: so near the inside of the mouth a lip's texel may face the teeth
 _RIM = 0.02
 _OPAQUE = ("lips", "face", "nose", "lids")
 
@@ -59,7 +60,7 @@ def map_prior(
     lips = region_mask(layout, head, "lips")
     rim = lips & (look.visibility < _RIM)  # rolled inwards: hidden while the lips are closed
     offset = torch.where(lips, torch.tensor(_LIP_OFFSET_M), offset)
-    slack = torch.where(lips, torch.tensor(_LIP_SLACK), torch.tensor(10.0))
+    slack = torch.where(lips & _near_mouth(layout, head), torch.tensor(_LIP_SLACK), torch.tensor(10.0))
     opaque = region_mask(layout, head, *_OPAQUE) & ~rim
     scale = torch.where(scalp, limits.scale_max_scalp_m, limits.scale_max_m)
     pairs = _neighbours(layout, points_m)
@@ -79,6 +80,17 @@ def map_prior(
         pairs=place[pairs],
         pair_weight=weights.smooth + weights.smooth_unseen * blind,
     )
+
+
+def _near_mouth(layout: UVLayout, head: HeadModel) -> Tensor:
+    """Texels whose place on the page is near the mouth's cavity, [N] bool."""
+    place = layout.row_col.float() / layout.size
+    cavity = place[region_mask(layout, head, "cavity")]
+    lips = region_mask(layout, head, "lips")
+    near = torch.zeros(layout.count, dtype=torch.bool)
+    if len(cavity):
+        near[lips] = torch.cdist(place[lips], cavity).amin(1) < _LIP_INNER
+    return near
 
 
 def _neighbours(layout: UVLayout, points_m: Tensor) -> Tensor:
