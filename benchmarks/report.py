@@ -1,0 +1,98 @@
+"""Write docs/benchmarks.md from benchmarks/results/*.json, so that every quoted figure comes from a file.
+
+python benchmarks/report.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+METRICS = (
+    ("full_psnr_db", "full frame PSNR, dB", 2),
+    ("head_psnr_db", "head PSNR, dB", 2),
+    ("mouth_psnr_db", "mouth PSNR, dB", 2),
+    ("edge_psnr_db", "silhouette band PSNR, dB", 2),
+    ("head_ssim", "head SSIM", 3),
+    ("mouth_lmd_px", "mouth landmark distance, px", 2),
+    ("lip_gap_correlation", "lip gap correlation", 3),
+)
+INTRO = """# Benchmarks
+
+Written by `python benchmarks/report.py` from `benchmarks/results/*.json`; each file names its command and date. The
+machine has two processor cores and no GPU; it is shared, so wall times vary, and ratios and processor seconds are the
+figures to compare. **GPU: not measured** (`benchmarks/gpu/` holds the one command that measures it). The paper's own
+figures are not ours and are not quoted here. The clips and voices show real people and are not part of the project;
+set `GGTALKER_MEDIA` to a folder of your own.
+"""
+PROTOCOL = """## Self-reenactment
+
+`python -m ggtalker_core.cli evaluate --video CLIP --json OUT`: the first 10/11 of the frames are fitted, the last
+1/11 are only tracked from landmarks and then drawn. Baseline: the fitted frame whose landmarks are nearest, pasted the
+same way. The full frame also holds copied pixels; judge by the head.
+"""
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A figure for a table."""
+    if value is None:
+        return "not measured"
+    return f"{value:.{digits}g}" if abs(value) < 10000 else f"{value:.0f}"
+
+
+def rows_section(path: Path) -> str:
+    """One benchmark as a table."""
+    report: dict[str, Any] = json.loads(path.read_text())
+    machine = report["machine"]
+    lines = [
+        f"## {report['benchmark'].capitalize()}\n",
+        f"`{report['command']}`, {report['date']}, {machine['cpu']}, {machine['cores']} cores, "
+        f"torch {machine['torch']}.\n",
+        "| row | value | target | reached | note |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in report["rows"].items():
+        target = row.get("target")
+        text = target if isinstance(target, str) else "" if target is None else number(target)
+        reached = {True: "yes", False: "**no**", None: ""}[row.get("ok")]
+        unit = row.get("unit", "")
+        value = number(row["value"]) + (f" {unit}" if row["value"] is not None else "")
+        lines.append(f"| {name} | {value} | {text} | {reached} | {row.get('note', '')} |")
+    return "\n".join(lines) + "\n"
+
+
+def evaluation_section(paths: list[Path]) -> str:
+    """The self-reenactment results side by side."""
+    reports: list[dict[str, Any]] = [json.loads(path.read_text()) for path in paths]
+    head = "| | " + " | ".join(f"{r['clip']} ({r['preset']}) | nearest frame" for r in reports) + " |"
+    lines = [PROTOCOL, head, "|---" * (1 + 2 * len(reports)) + "|"]
+    for key, label, digits in METRICS:
+        cells = (f"{r['ours'][key]:.{digits}f} | {r['nearest_frame'][key]:.{digits}f}" for r in reports)
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    lines.append(
+        "| frames fitted / scored | "
+        + " | ".join(f"{r['frames_fit']} / {r['frames_scored']} |" for r in reports)
+        + " |"
+    )
+    for part in ("track", "adapt", "render"):
+        cells = (f"{r['cpu_seconds'][part]:.0f} ({r['seconds'][part]:.0f}) |" for r in reports)
+        lines.append(f"| {part}: processor (wall) seconds | " + " | ".join(cells) + " |")
+    lines.append("| peak memory, MB | " + " | ".join(f"{r['peak_memory_mb']:.0f} |" for r in reports) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    parts = [INTRO]
+    evaluations = sorted(RESULTS.glob("evaluate_*.json"))
+    if evaluations:
+        parts.append(evaluation_section(evaluations))
+    parts += [rows_section(path) for path in sorted(RESULTS.glob("*.json")) if not path.name.startswith("evaluate_")]
+    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
