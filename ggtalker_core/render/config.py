@@ -14,6 +14,7 @@ FOV_MARGIN = 0.3  # of the half field of view: where the projection's slope is c
 
 BACKEND_VARIABLE = "GGTALKER_RASTER"
 THREADS_VARIABLE = "GGTALKER_RASTER_THREADS"
+_THREADS_MAX = 16  # unless more are asked for: beyond, handing out the parts costs what it gains
 
 
 @dataclass(frozen=True)
@@ -39,5 +40,5 @@ def thread_count(asked: int | None = None) -> int:
     if asked is None:
         import torch
 
-        asked = torch.get_num_threads()
+        asked = min(torch.get_num_threads(), _THREADS_MAX)
     return max(1, asked)

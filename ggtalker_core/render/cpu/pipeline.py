@@ -19,7 +19,7 @@ from .threads import ranges, spread
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 PAIRS_MAX = 200_000_000  # of Gaussian and touched tile: 0.8 GB of lists, 7 GB of gradients
-_LEAST = 16_384  # Gaussians below which another thread does not pay
+_LEAST = 16_384  # Gaussians, or pairs, below which another thread does not pay
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,8 @@ def _deal_out(order: Ints, boxes: NDArray[np.int64], columns: int, tiles: int, t
 
 def _share_tiles(work: Ints, threads: int) -> list[Ints]:
     """The tiles dealt to the threads so that each gets about the same work, heaviest first."""
-    if threads == 1:
+    parts = max(1, min(threads, work.size, int(work.sum()) // _LEAST))
+    if parts == 1:
         return [np.arange(work.size, dtype=np.int32)]
     order = np.argsort(-work, kind="stable").astype(np.int32)
-    return [np.ascontiguousarray(order[k::threads]) for k in range(min(threads, work.size))]
+    return [np.ascontiguousarray(order[k::parts]) for k in range(parts)]
