@@ -55,6 +55,7 @@ class Weights:
     stray: float = 5.0  # lips that take on the colour of teeth
     smooth: float = 0.02  # neighbours on the UV page
     smooth_unseen: float = 2.0  # the same where no frame looks
+    smooth_lips: float = 0.3  # and on lips, whose small errors of tracking print stitches along the line between them
     expression: float = 2e-5
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NAMES = ("expression", "jaw_rad", "eyes_rad", "rotation_rad", "translation_m")
 _BETA1, _BETA2 = 0.8, 0.95
+_SIGMA_FRAMES = 1.5  # smoothing of the corrections over time
+_TRUST = 0.3  # far from every visited frame a correction fades
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,22 @@ class FrameParameters:
             value[visited] -= (value - self.tracked[name])[visited].mean(0)
 
     def write_back(self, track: Track, frames: tuple[int, ...]) -> Track:
-        """The track with the fitted values in the kept frames."""
+        """The track with what the fit found, smoothed over time, so that the head does not tremble.
+
+        Only the corrections are smoothed, not the motion; frames that were not kept take those of their neighbours.
+        """
         index = torch.tensor(frames, dtype=torch.long)
+        near = _bell(track.count, index[self.visits > 0])  # [T, visited]
+        total = near.sum(1, keepdim=True)
+        share = near / total.clamp_min(1e-6) * (total / (total + _TRUST))
         changes: dict[str, Tensor] = {}
         for name in NAMES:
-            whole: Tensor = getattr(track, name).clone()
-            whole[index] = self.values[name]
-            changes[name] = whole
+            correction = (self.values[name] - self.tracked[name])[self.visits > 0]
+            changes[name] = getattr(track, name) + share @ correction
         return replace(track, **changes)
+
+
+def _bell(count: int, centres: Tensor) -> Tensor:
+    """Weights of the kept frames for every frame, [T, K]: a Gaussian over time that ends after three sigmas."""
+    distance = (torch.arange(count)[:, None] - centres[None]).float() / _SIGMA_FRAMES
+    return torch.exp(-0.5 * distance.square()) * (distance.abs() < 3)

@@ -78,7 +78,7 @@ def map_prior(
         color=look.color[drawn],
         color_slack=slack[drawn],
         pairs=place[pairs],
-        pair_weight=weights.smooth + weights.smooth_unseen * blind,
+        pair_weight=weights.smooth + weights.smooth_unseen * blind + weights.smooth_lips * lips[pairs].all(1),
     )
 
 

@@ -246,8 +246,22 @@ def test_only_the_visited_frame_moves_and_shared_drift_is_taken_out():
     for name in NAMES:
         change = parameters.values[name] - parameters.tracked[name]
         assert change[:4].mean(0).abs().max() < 1e-5 and change[4:].abs().max() == 0
-    whole = parameters.write_back(track, tuple(range(8)))
-    assert torch.equal(whole.expression, parameters.values["expression"])
+
+
+def test_corrections_come_back_smoothed_and_reach_frames_that_were_not_kept():
+    track = synthetic_track(30, (64, 64))
+    kept = tuple(range(0, 20, 2))
+    parameters = FrameParameters(track, kept, Rates())
+    parameters.visits[:] = 1
+    parameters.values["jaw_rad"] += 0.01
+    parameters.values["rotation_rad"][5] += 0.1  # one frame that went astray
+    whole = parameters.write_back(track, kept)
+    jaw = (whole.jaw_rad - track.jaw_rad)[:, 0]
+    assert jaw[:19].min() > 0.007 and jaw[:19].max() < 0.0101  # kept or not
+    assert jaw[26:].abs().max() < 1e-4  # nobody looked there
+    assert (whole.rotation_rad - track.rotation_rad).abs().max() < 0.06
+    untouched = FrameParameters(track, kept, Rates()).write_back(track, kept)
+    assert torch.equal(untouched.expression, track.expression)
 
 
 def test_frames_are_chosen_within_the_budget():
