@@ -90,11 +90,16 @@ class LoadReferenceVideo(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file: str, start_s: float, end_s: float) -> bool | str:
-        """Refuse a trim that is empty and a file that is not there."""
+    def validate_inputs(
+        cls, file: str, start_s: float, end_s: float, input_types: dict[str, str] | None = None
+    ) -> bool | str:
+        """Refuse an empty trim, and a file that is not there unless a video is connected (then it is ignored)."""
+        connected = (input_types or {}).get("video")
+        if connected not in (None, "VIDEO", "*"):
+            return f"the input 'video' takes a VIDEO, not {connected}."
         if start_s is not None and end_s and end_s <= start_s:
             return f"end_s ({end_s:g}) must be after start_s ({start_s:g}); 0 means the end of the video."
-        if file == FROM_INPUT:
+        if connected or file is None or file == FROM_INPUT:
             return True
         return host.missing_input_file(file) or True
 

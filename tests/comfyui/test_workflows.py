@@ -109,6 +109,24 @@ def test_edited_frames_go_back_into_the_body(talking_head: Any, run: Callable[..
     assert run(other).outputs["9"]["images"]
 
 
+def test_a_video_of_another_node_can_be_the_clip(
+    server: Any, run: Callable[..., Any], api: Callable[[str], Any]
+) -> None:
+    prompt = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "sample_clip.mp4"}},
+        "2": {
+            "class_type": "Video Slice",
+            "inputs": {"video": ["1", 0], "start_time": 1.0, "duration": 2.0, "strict_duration": False},
+        },
+        "3": api("create_avatar")["1"],
+        "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 2]}},
+    }
+    prompt["3"]["inputs"].update(file="gone.mp4", video=["2", 0], end_s=0.0)
+    outcome = run(prompt)
+    assert "2.0 s" in outcome.outputs["3"]["ggtalker_report"][0]
+    assert len(outcome.outputs["4"]["images"]) == 16
+
+
 def test_create_avatar_then_talk(server: Any, run: Callable[..., Any], api: Callable[[str], Any]) -> None:
     created = run(api("create_avatar"))
     file = server.base / "models" / "ggtalker_avatars" / "sample.avatar.safetensors"

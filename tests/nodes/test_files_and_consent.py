@@ -93,6 +93,8 @@ def test_load_reference_video_checks_before_it_runs(node_module: Any, comfy: Mod
     assert "no file 'gone.mp4'" in node.validate_inputs("gone.mp4", 0.0, 0.0)
     assert "must be after" in node.validate_inputs("gone.mp4", 5.0, 3.0)
     assert node.validate_inputs("(the connected video)", 0.0, 0.0) is True
+    assert node.validate_inputs("gone.mp4", 0.0, 0.0, input_types={"video": "VIDEO"}) is True
+    assert "not IMAGE" in node.validate_inputs("gone.mp4", 0.0, 0.0, input_types={"video": "IMAGE"})
     clip = Path(comfy.get_input_directory()) / "clip.mp4"
     clip.write_bytes(b"1")
     first = node.fingerprint_inputs(file="clip.mp4")
