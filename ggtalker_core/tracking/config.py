@@ -24,17 +24,17 @@ class TrackConfig:
     lid_pair_weight: float = 2.0
     robust: float = 3.0  # residual beyond which a landmark counts less
     # Priors.
-    expression_prior: float = 1.0  # per unit of standard deviation
+    expression_prior: float = 2.0  # per unit of standard deviation
     jaw_prior: float = 10.0  # opening, per radian squared
     jaw_side_prior: float = 100.0  # yaw and roll of the jaw
     jaw_closed_prior: float = 2000.0  # a jaw that closes beyond closed
     shape_prior: float = 1.0  # per keyframe
-    focal_prior: float = 30.0  # of the logarithm, per keyframe
+    focal_prior: float = 300.0  # of the logarithm, per keyframe
     bias_prior: float = 3.0  # of each landmark's own offset, per mm^2 and keyframe
     # Smoothness between neighbouring frames; never on the jaw.
-    turn_change: float = 2e4  # per radian squared
-    move_change: float = 2e5  # per metre squared
-    expression_change: float = 0.3
+    turn_change: float = 2e5  # per radian squared
+    move_change: float = 2e6  # per metre squared
+    expression_change: float = 0.5
     gaze_change: float = 30.0
     # What counts as a face and as a usable clip.
     min_detection: float = 0.5

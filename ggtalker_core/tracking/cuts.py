@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 _SIDE = 24
 _MEMORY = 12  # differences that say how much this clip moves anyway
 _LEAST = 0.035  # mean absolute difference (of full scale) below which nothing is a cut
-_TIMES = 5.0  # a cut stands out this many times over the recent differences
+_TIMES, _TIMES_LARGEST = 5.0, 2.0  # a cut stands out this many times over the usual and the largest recent one
+_REPEATED = 1e-3  # differences of frames that are shown twice say nothing
 
 
 class CutDetector:
@@ -33,7 +34,8 @@ class CutDetector:
             return False
         change = float(np.abs(small - last).mean()) / 255
         usual = float(np.median(self._recent)) if self._recent else 0.0
-        cut = change > _LEAST and change > _TIMES * usual
-        if not cut:
+        largest = max(self._recent, default=0.0)
+        cut = change > _LEAST and change > _TIMES * usual and change > _TIMES_LARGEST * largest
+        if not cut and change > _REPEATED:
             self._recent.append(change)
         return cut

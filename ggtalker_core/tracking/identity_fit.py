@@ -16,6 +16,8 @@ from .solver import N_UNKNOWNS, Motion, Observed, Priors, linearise, normal_equa
 if TYPE_CHECKING:
     from torch import Tensor
 
+_FOCAL_RANGE = 2.5  # times the first guess, either way: landmarks say little about it
+
 
 @dataclass(frozen=True)
 class Person:
@@ -65,6 +67,7 @@ def fit_person(
     for _ in range(iterations):
         step, own = _shared_step(model, motion, observed, person, priors, shared, guess)
         focal = person.focal_px * math.exp(float(step[-1].clamp(-0.2, 0.2)))
+        focal = min(max(focal, guess / _FOCAL_RANGE), guess * _FOCAL_RANGE)
         person = Person(person.shape + step[:-1], focal, person.bias_m)
         motion = motion.stepped(own)
         person = Person(person.shape, focal, _fit_bias(model, motion, observed, person, priors, shared))

@@ -42,6 +42,7 @@ def track_clip(
 
     landmarks: [T, 478, 2] in pixels of the clip's frames, where the host has them already; frames whose points are
     not finite or all zero count as without a face. `head` defaults to the bundled one. `progress` may raise to cancel.
+    `device` runs the networks; the fit is small and stays on the CPU.
 
     Raises NoFaceError when too few frames show a usable face, InvalidInputError for landmarks of a wrong shape.
     """
@@ -57,22 +58,15 @@ def track_clip(
         usable = _given(landmarks, clip)
     _require_faces(usable, clip, config)
     tell = SubProgress(progress, _FINDING, 1.0)
-    head = head.to(device)
-    moved = dataclasses.replace(
-        usable.landmarks,
-        points_px=usable.landmarks.points_px.to(device),
-        valid=usable.landmarks.valid.to(device),
-        joined=usable.landmarks.joined.to(device),
-    )
-    fitted = fit_landmarks(head, moved, config, tick=lambda x: tell(round(x * 80), 100, "fitting the head"))
-    poor = _poor(fitted, moved, config)
+    fitted = fit_landmarks(head, usable.landmarks, config, tick=lambda x: tell(round(x * 80), 100, "fitting the head"))
+    poor = _poor(fitted, usable.landmarks, config)
     if bool(poor.any()):
-        moved = dataclasses.replace(moved, valid=moved.valid & ~poor)
-        usable = dataclasses.replace(usable, landmarks=moved)
+        kept = dataclasses.replace(usable.landmarks, valid=usable.landmarks.valid & ~poor)
+        usable = dataclasses.replace(usable, landmarks=kept)
         _require_faces(usable, clip, config)
-        fitted = fit_landmarks(head, moved, config, start=fitted)
+        fitted = fit_landmarks(head, kept, config, start=fitted)
     tell(100, 100, "fitting the head")
-    return _track(clip, head, usable, moved, fitted, int(poor.sum())).to("cpu")
+    return _track(clip, head, usable, fitted, int(poor.sum()))
 
 
 def _usable(found: FoundFaces, size_px: tuple[int, int], config: TrackConfig) -> _Usable:
@@ -126,7 +120,7 @@ def _without_short_runs(valid: Tensor, shortest: int) -> Tensor:
 
 def _require_faces(usable: _Usable, clip: ReferenceClip, config: TrackConfig) -> None:
     """Raise NoFaceError where too little is left to fit."""
-    valid = usable.landmarks.valid.cpu()
+    valid = usable.landmarks.valid
     good, total = int(valid.sum()), len(valid)
     if good == 0:
         raise NoFaceError(
@@ -148,21 +142,19 @@ def _poor(fitted: Fitted, landmarks: Landmarks, config: TrackConfig) -> Tensor:
     return landmarks.valid & (percent > config.worst_error)
 
 
-def _track(
-    clip: ReferenceClip, head: HeadModel, usable: _Usable, landmarks: Landmarks, fitted: Fitted, poor: int
-) -> Track:
+def _track(clip: ReferenceClip, head: HeadModel, usable: _Usable, fitted: Fitted, poor: int) -> Track:
     """Put the fit into the travelling form."""
     import torch
 
-    valid = landmarks.valid
+    landmarks, valid = usable.landmarks, usable.landmarks.valid
     error = torch.where(valid, fitted.error_px.mean(1), torch.zeros_like(fitted.error_px[:, 0]))
     focal = fitted.person.focal_px
     width, height = landmarks.size_px
     intrinsics = torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
     findings = Findings(
-        name=clip.name, fps=clip.fps, size_px=landmarks.size_px, valid=valid.cpu(), seen=usable.seen.cpu(),
+        name=clip.name, fps=clip.fps, size_px=landmarks.size_px, valid=valid, seen=usable.seen,
         shots=usable.shots, faces=usable.faces, poor=poor, focal_px=focal, iod_px=landmarks.iod_px(),
-        error_px=fitted.error_px.cpu(),
+        error_px=fitted.error_px,
     )  # fmt: skip
     return Track(
         head_model=head.name,

@@ -1,0 +1,158 @@
+"""Tracking on real clips: error on landmarks left out of the fit, lips, lids, smoothness, focal length, cost.
+
+python benchmarks/run.py tracking          all clips found under GGTALKER_MEDIA or ../shared/media
+python benchmarks/tracking.py one CLIP     one clip, as JSON (each clip is measured in a process of its own)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+MEDIA = Path(os.environ.get("GGTALKER_MEDIA", ROOT.parent / "shared" / "media")) / "video"
+CLIPS = (
+    "latentsync_man_crop512.mp4",
+    "congress_woman_A_512.mp4",
+    "congress_woman_B_512.mp4",
+    "azure_zh_woman_crop512.mp4",
+    "latentsync_man_portrait_1080x1920_hevc.mp4",
+)
+CLOSED = 0.015  # of the inter-ocular distance: lips nearer than this are closed in the picture
+# measure -> (unit, target, comparison)
+ROWS: dict[str, tuple[str, float | None, str]] = {
+    "held_out_error": ("% of inter-ocular distance, median", 2.0, "<="),
+    "held_out_error_mean": ("% of inter-ocular distance, mean", None, ""),
+    "lip_error": ("% of inter-ocular distance, mean", None, ""),
+    "lip_gap_correlation": ("", 0.96, ">="),
+    "lip_gap_error": ("mm, mean", 1.0, "<="),
+    "closed_lips_gap": ("mm between the lips where they are closed, median", 1.6, "<="),
+    "lid_gap_correlation": ("", None, ""),
+    "pose_jitter": ("% of inter-ocular distance, RMS second difference", None, ""),
+    "focal_over_side": ("times the longer side", None, ""),
+    "frames_with_face": ("share", None, ""),
+    "cpu_per_frame": ("CPU s", None, ""),
+    "wall": ("s", None, ""),
+    "peak_memory": ("MB", 1500.0, "<="),
+}
+
+
+def rows() -> dict[str, dict[str, Any]]:
+    """One row per clip and measure; clips that are missing say so."""
+    out: dict[str, dict[str, Any]] = {}
+    for name in CLIPS:
+        clip = MEDIA / name
+        values: dict[str, float] = {}
+        note = ""
+        if clip.is_file():
+            run = subprocess.run(
+                [sys.executable, __file__, "one", str(clip)], capture_output=True, text=True, check=False
+            )
+            if run.returncode == 0:
+                values = json.loads(run.stdout.splitlines()[-1])
+            else:
+                note = run.stderr.strip().splitlines()[-1] if run.stderr.strip() else "failed"
+        else:
+            note = f"no clip {clip.name}: set GGTALKER_MEDIA"
+        for measure, (unit, target, comparison) in ROWS.items():
+            value = values.get(measure)
+            out[f"{clip.stem}/{measure}"] = {
+                "value": value,
+                "unit": unit,
+                "target": None if target is None else f"{comparison} {target:g}",
+                "ok": _ok(value, target, comparison),
+                **({"note": note} if note else {}),
+            }
+    return out
+
+
+def _ok(value: float | None, target: float | None, comparison: str) -> bool | None:
+    if value is None or target is None:
+        return None
+    return value <= target if comparison == "<=" else value >= target
+
+
+def one(path: Path) -> dict[str, float]:
+    """Every measure of one clip."""
+    import torch
+
+    from ggtalker_core.head import load_head
+    from ggtalker_core.head.measure import lid_gap_m, lip_gap_m
+    from ggtalker_core.head.pose import transform
+    from ggtalker_core.tracking import TrackConfig, track_clip
+    from ggtalker_core.tracking.fit import Landmarks, fit_landmarks
+    from ggtalker_core.tracking.topology import LID_PAIRS_LEFT, LID_PAIRS_RIGHT, LIPS
+    from ggtalker_core.video import open_clip
+
+    clip = open_clip(path)
+    wall, cpu = time.perf_counter(), time.process_time()
+    track = track_clip(clip)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    head, valid = load_head(), track.valid
+    seen = track.landmarks_px
+    landmarks = Landmarks(seen, valid, _joined(track.count, track.report), track.size_px)
+    iod = landmarks.iod_px()
+    left_out = fit_landmarks(head, landmarks, TrackConfig(), used=torch.arange(0, 468, 2))
+    held = left_out.error_px[valid][:, 1::2] / iod * 100
+    vertices = head.vertices(track.shape, track.expression, track.jaw_rad, track.neck_rad, track.eyes_rad)
+    posed = transform(head.landmarks.points(vertices), track.rotation_rad, track.translation_m)
+    flat = posed @ track.intrinsics_px.T
+    flat = flat[..., :2] / flat[..., 2:]
+    mm = track.translation_m[:, 2] / track.intrinsics_px[0, 0] * 1e3  # of one pixel at the face
+    gap, seen_gap = ((p[:, 13] - p[:, 14]).norm(dim=-1)[valid] for p in (flat, seen))
+    closed = seen_gap < CLOSED * iod
+    lips = lip_gap_m(vertices, head)[valid] * 1e3
+    lids = torch.tensor(LID_PAIRS_LEFT + LID_PAIRS_RIGHT)
+    seen_lids = (seen[:, lids[:, 0]] - seen[:, lids[:, 1]]).norm(dim=-1).mean(1)[valid]
+    anchor = flat[:, [168, 6, 33, 263]].mean(1)
+    bend = (anchor[2:] - 2 * anchor[1:-1] + anchor[:-2]).norm(dim=-1) / iod * 100
+    bend = bend[bend < bend.quantile(0.98)]  # cuts
+    lip_error = (flat - seen)[valid][:, list(LIPS)].norm(dim=-1).mean() / iod * 100
+    return {
+        "held_out_error": float(held.median()),
+        "held_out_error_mean": float(held.mean()),
+        "lip_error": float(lip_error),
+        "lip_gap_correlation": _correlation(gap, seen_gap),
+        "lip_gap_error": float(((gap - seen_gap).abs() * mm[valid]).mean()),
+        **({"closed_lips_gap": float(lips[closed].median())} if int(closed.sum()) > 4 else {}),
+        "lid_gap_correlation": _correlation(lid_gap_m(vertices, head).mean(1)[valid], seen_lids),
+        "pose_jitter": float(bend.square().mean().sqrt()),
+        "focal_over_side": float(track.intrinsics_px[0, 0]) / max(track.size_px),
+        "frames_with_face": float(valid.float().mean()),
+        "cpu_per_frame": cpu / track.count,
+        "wall": wall,
+        "peak_memory": peak,
+    }
+
+
+def _joined(count: int, report: str) -> Any:
+    """Which neighbours belong together; the cuts are named in the report."""
+    import re
+
+    import torch
+
+    joined = torch.ones(count - 1, dtype=torch.bool)
+    for listed in re.findall(r"hard cuts? \(at frame ([\d, ]+)", report):
+        for cut in listed.split(","):
+            joined[int(cut) - 1] = False
+    return joined
+
+
+def _correlation(a: Any, b: Any) -> float:
+    import torch
+
+    return float(torch.corrcoef(torch.stack([a, b]))[0, 1])
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    if len(sys.argv) != 3 or sys.argv[1] != "one":
+        raise SystemExit(__doc__)
+    print(json.dumps(one(Path(sys.argv[2]))))
