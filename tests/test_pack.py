@@ -22,7 +22,12 @@ BANNED_MODULES = {
     "pickle", "cPickle", "dill", "marshal", "shelve", "subprocess", "multiprocessing.connection", "socket", "ssl",
     "urllib.request", "http", "ftplib", "smtplib", "requests", "httpx", "aiohttp", "huggingface_hub", "pip", "ctypes",
 }  # fmt: skip
-BANNED_CALLS = {"os.system", "os.popen", "os.execv", "os.fork", "torch.hub", "np.fromfile"}
+BANNED_CALLS = {
+    "os.system", "os.popen", "os.execv", "os.fork", "torch.hub", "np.fromfile", "pickle.load", "pickle.loads",
+    "pickle.Unpickler",
+}  # fmt: skip
+# FLAME's official files are pickles: one reader that refuses every name in them, and one writer for smplx.
+MAY_IMPORT_PICKLE = {"ggtalker_core/head/flame_pickle.py", "ggtalker_core/head/flame_files.py"}
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "server", "nodes", "execution"}
 
 
@@ -81,7 +86,8 @@ def test_every_asset_is_declared_with_its_checksum() -> None:
 def test_nothing_dangerous_is_called(folder: str) -> None:
     found = []
     for path, tree in modules(folder):
-        found += [f"{path}:{line}: imports {name}" for line, name in imported(tree) if within(name, BANNED_MODULES)]
+        banned = BANNED_MODULES - ({"pickle"} if str(path.relative_to(ROOT)) in MAY_IMPORT_PICKLE else set())
+        found += [f"{path}:{line}: imports {name}" for line, name in imported(tree) if within(name, banned)]
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
                 continue
