@@ -146,19 +146,16 @@ def solve_along_time(hessian: Tensor, gradient: Tensor, jump: Tensor, change: Te
     """
     import torch
 
-    hessian, gradient = hessian.double().clone(), gradient.double().clone()
     tie = change.double()
     pull = tie * jump.double()
-    diagonal = hessian.diagonal(dim1=1, dim2=2)
-    diagonal += 1e-6
-    diagonal[:-1] += tie
-    diagonal[1:] += tie
-    gradient[:-1] -= pull
-    gradient[1:] += pull
+    held = torch.nn.functional.pad(tie, (0, 0, 1, 1))  # [T + 1, N] ties to the frame before and after
+    pulled = torch.nn.functional.pad(pull, (0, 0, 1, 1))
+    diagonal = held[:-1] + held[1:] + 1e-6
+    target_all = pulled[1:] - pulled[:-1] - gradient.double()
     factors: list[Tensor] = []
     right: list[Tensor] = []
-    for i in range(len(hessian)):
-        block, target = hessian[i], -gradient[i]
+    for i in range(len(hessian)):  # frame by frame: a long clip's blocks in double precision would fill the memory
+        block, target = hessian[i].double() + torch.diag(diagonal[i]), target_all[i]
         if i:
             weight = tie[i - 1]
             solved = torch.cholesky_solve(torch.cat([torch.diag(weight), right[-1][:, None]], 1), factors[-1])

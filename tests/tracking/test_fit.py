@@ -203,3 +203,10 @@ def test_progress_is_told_and_may_cancel(truth: Truth) -> None:
     with pytest.raises(KeyboardInterrupt):
         track_clip(blank_clip(truth), CONFIG, landmarks=truth.landmarks_px, progress=listen)
     assert heard == sorted(heard) and heard[-1] <= 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_very_short_clips(count: int) -> None:
+    truth = moving_head(count)
+    track = track_clip(blank_clip(truth), CONFIG, landmarks=truth.landmarks_px)
+    assert track.count == count and float(track.error_px.max()) < 0.02 * truth.iod_px
