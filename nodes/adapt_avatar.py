@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
+from collections.abc import Iterator
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from comfy_api.latest import io
@@ -15,6 +17,9 @@ from ..ggtalker_core.types import ConsentRecord
 from . import convert, host, wires
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..ggtalker_core.types import Avatar, ReferenceClip, Track
 
 NOT_STATED = "not stated"
@@ -92,7 +97,11 @@ class AdaptAvatar(io.ComfyNode):
                 wires.Avatar.Output(
                     "avatar", display_name="avatar", tooltip="The person, ready to speak. Save it with Save Avatar."
                 ),
-                io.Image.Output("preview", display_name="preview", tooltip="The avatar's picture."),
+                io.Image.Output(
+                    "preview",
+                    display_name="preview",
+                    tooltip="Three frames of the clip, each with the avatar in the same pose beside it.",
+                ),
                 io.String.Output("report", display_name="report", tooltip="Stages done and what they measured."),
             ],
         )
@@ -132,8 +141,25 @@ class AdaptAvatar(io.ComfyNode):
                 clip, track, config, consent=record, resume=resume, progress=job.progress, device=job.device,
                 on_checkpoint=keep, name=name.strip() or None,
             )  # fmt: skip
-        report, picture = report_text(avatar), convert.to_image([avatar.thumbnail])
-        return io.NodeOutput(avatar, picture, report, ui=convert.on_node(report, picture))
+            picture = convert.to_image(beside(avatar, job.device))
+        report = report_text(avatar)
+        return io.NodeOutput(avatar, picture, report, ui=convert.on_node(report, picture[:1]))
+
+
+def beside(avatar: Avatar, device: str, count: int = 3) -> Iterator[NDArray[np.uint8]]:
+    """Frames of the body loop, each with the avatar in the same pose at its right."""
+    import numpy as np
+    from PIL import Image
+
+    from ..ggtalker_core.body import inpaint
+    from ..ggtalker_core.gaussians.avatar_renderer import AvatarRenderer
+
+    head = AvatarRenderer(avatar, device=device).video(avatar.body.track.to_motion())
+    person = inpaint(avatar, head)
+    for i in convert.spread(avatar.body.count, count):
+        after = next(iter(person.frames(i, i + 1))).rgb
+        before = Image.open(BytesIO(avatar.body.frames_jpeg[i])).convert("RGB").resize(person.size_px)
+        yield np.concatenate([np.asarray(before), after], axis=1)
 
 
 def keep(checkpoint: Avatar) -> None:

@@ -23,6 +23,17 @@ def inference_mode() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a node reached for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+
+
 @pytest.fixture(scope="module")
 def avatar(core: Any) -> Any:
     with torch.inference_mode(False):
@@ -151,3 +162,12 @@ def test_an_unknown_backend_is_told(node_module: Any, core: Any, avatar: Any, mo
     with pytest.raises(core("errors").BackendUnavailableError):
         video = node_module("render").RenderGaussians.execute(avatar, motion, backend="gsplat").args[0]
         next(iter(video.frames()))
+
+
+def test_the_avatar_is_shown_beside_the_clip(node_module: Any, avatar: Any) -> None:
+    pictures = list(node_module("adapt_avatar").beside(avatar, "cpu"))
+    assert len(pictures) == 3 and pictures[0].shape == (SIZE[1], 2 * SIZE[0], 3)
+    for picture in pictures:
+        before, after = picture[:, : SIZE[0]].astype(int), picture[:, SIZE[0] :].astype(int)
+        assert np.abs(before - after).mean() < 12, "the same person in the same pose"
+    assert np.abs(pictures[0].astype(int) - pictures[2]).max() > 20
