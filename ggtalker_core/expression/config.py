@@ -48,8 +48,8 @@ class SpeakConfig:
     """How the prior is asked."""
 
     steps: int = 10  # DDIM steps
-    guidance: float = 1.0  # of the sound (classifier-free); 1 = off
-    variation: float = 1.0  # scale of the noise that the sampler starts from; 0 = always the likeliest motion
+    guidance: float = 1.25  # of the sound (classifier-free); 1 = off
+    variation: float = 0.6  # scale of the noise that the sampler starts from; 0 = the same motion for every seed
     closure_at: float = 0.9  # where the closure head is that sure, the lips are shut; above 1 = never
     rest_below_db: float = -65.0  # sound below this (peak, dB of full scale) for rest_after_s is silence: lips rest
     rest_range_db: float = 45.0  # and this far below the loudest sound of the clip: quiet recordings still speak

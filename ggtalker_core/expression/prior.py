@@ -24,7 +24,7 @@ from .sampler import cosine_schedule, sample
 
 PRIOR_FILE = ASSETS / "expression_prior.safetensors"
 PRIOR_FORMAT = "ggtalker.expression-prior"
-PRIOR_SHA256 = "f772a38118897dfa686860c0576334e631ad008048ee7ea52e139f9bc5a0b5ab"
+PRIOR_SHA256 = "fdfca2358c0dcdb69e30784a97a88c1c1896ba72d9ecd01f275c2d36c20f1b44"
 FORMAT_VERSION = "1"
 
 

@@ -33,7 +33,7 @@ def speak(
     fps: Fraction | int = 25,
     seed: int = 0,
     steps: int = 10,
-    guidance: float = 1.0,
+    guidance: float = 1.25,
     mouth_gain: float = 1.0,
     jaw_gain: float = 1.0,
     smoothing: float = 0.0,

@@ -128,14 +128,14 @@ def export(args: argparse.Namespace) -> None:
     trained: dict[str, str | float | int] = {
         "data": "synthetic speech (espeak-ng 1.52, flite 2.2) with rule-based mouth targets; no human motion",
         "hours": round(data.features.shape[0] * 30 / 3600, 2), "regression_steps": step,
-        "regression_cpu_seconds": round(cpu_seconds(args.run, "regression")),
+        "regression_run_cpu_seconds": round(cpu_seconds(args.run, "regression")),
     }  # fmt: skip
     denoiser = None
     if not args.regression_only:
         state, step = picked(args.run, "denoiser", args.pick_denoiser)
         denoiser = Denoiser(CONFIG)
         denoiser.load_state_dict(state)
-        trained |= {"denoiser_steps": step, "denoiser_cpu_seconds": round(cpu_seconds(args.run, "denoiser"))}
+        trained |= {"denoiser_steps": step, "denoiser_run_cpu_seconds": round(cpu_seconds(args.run, "denoiser"))}
     save_prior(ExpressionPrior(CONFIG, data.scale(), trunk_of(weights), denoiser), args.out, trained)
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
     print(args.out, args.out.stat().st_size, "bytes, sha256", digest, trained)
