@@ -6,8 +6,8 @@ clip's 95th percentile within 40 ms (recall); a run of closed frames outside pau
 40 ms (precision). LibriVox phones come with the clips (pocketsphinx); those of the other voices lie in
 data/english_phones.json (faster-whisper text, pocketsphinx times, made by tools/speech/label_real.py, not corrected by
 hand).
-Steps, guidance and thresholds were chosen by the clips of DEV (and three more voices that are not part of this benchmark);
-the other clips were scored beside them. Speakers of DEV and TEST differ but for the LibriVox reader.
+Steps, guidance and thresholds were chosen by the clips of DEV (and three more voices that are not part of this
+benchmark); the other clips were scored beside them. Speakers of DEV and TEST differ but for the LibriVox reader.
 """
 
 from __future__ import annotations
