@@ -1,4 +1,4 @@
-"""The keyed patterns: 306 orthonormal carriers and a pilot in a band of a tile's spectrum."""
+"""The keyed patterns: 324 orthonormal carriers and a pilot in a band of a tile's spectrum."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Carriers:
     band: NDArray[np.int64]  # [D/2] positions in the raveled rfft2 of a tile
     radius: NDArray[np.float32]  # [D/2] cycles per tile
     ring: NDArray[np.int64]  # [D/2] in which of the RINGS rings of the band it lies
-    basis: NDArray[np.float32]  # [D, 307] orthonormal columns; the last is the pilot
-    order: NDArray[np.int64]  # [306] which carrier bears which coded bit
-    signs: NDArray[np.float32]  # [306] scrambling
+    basis: NDArray[np.float32]  # [D, 325] orthonormal columns; the last is the pilot
+    order: NDArray[np.int64]  # [324] which carrier bears which coded bit
+    signs: NDArray[np.float32]  # [324] scrambling
     pilot_spectrum: NDArray[np.complex64]  # [P, P/2+1]
 
     def project(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -46,7 +46,7 @@ class Carriers:
         return half
 
     def tile(self, coefficients: NDArray[Any], response: NDArray[np.float32] | None = None):
-        """Coefficients [307] to a tile [P, P] of unit rms (when they have unit norm), optionally filtered.
+        """Coefficients [325] to a tile [P, P] of unit rms (when they have unit norm), optionally filtered.
 
         `response` [D/2] multiplies the spectrum: the tile as a linear filter would leave it.
         """
@@ -56,7 +56,7 @@ class Carriers:
         return (np.fft.irfft2(self.spectrum(coordinates), s=(_P, _P)) * _P).astype(np.float32)
 
     def spread(self, coded: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Coded bits [306] of 0/1 to the target amplitudes [307], pilot included, of unit norm."""
+        """Coded bits [324] of 0/1 to the target amplitudes [325], pilot included, of unit norm."""
         target = np.empty(CODED_BITS + 1, np.float32)
         target[:-1] = (1.0 - 2.0 * coded[self.order]) * self.signs
         target[-1] = FORMAT.pilot
@@ -78,7 +78,7 @@ class Carriers:
         return np.concatenate([weights, weights]).astype(np.float32)
 
     def gather(self, amplitudes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Received amplitudes [306 or more] to soft coded bits [306]; positive stands for 0."""
+        """Received amplitudes [324 or more] to soft coded bits [324]; positive stands for 0."""
         soft = np.empty(CODED_BITS, np.float32)
         soft[self.order] = amplitudes[:CODED_BITS] * self.signs
         return soft

@@ -19,7 +19,7 @@ class MarkFormat:
     longest_wavelength_px: float = 26.0  # longer ones are seen
     reference_side_px: int = 512  # frames with a longer short side carry the pattern enlarged
     minimum_side_px: int = 128  # one tile
-    pilot: float = 8.0  # amplitude beside the 306 coded bits of amplitude 1: 17 % of the energy
+    pilot: float = 8.0  # amplitude beside the 324 coded bits of amplitude 1: 16 % of the energy
 
     def scale(self, size_px: tuple[int, int]) -> float:
         """Enlargement of the pattern on frames of `size_px` (width, height)."""

@@ -36,7 +36,7 @@ class Watermarker:
     """Writes one id into frames. Every frame is marked by itself, so frames may be asked for in any order.
 
     The pattern is the same in all frames of a clip (it survives in the video's key frames and does not flicker);
-    per frame only its 307 amplitudes are steered so that the reader finds all of them at one level, whatever the
+    per frame only its 325 amplitudes are steered so that the reader finds all of them at one level, whatever the
     picture itself holds in those directions (informed embedding).
     """
 
@@ -47,9 +47,9 @@ class Watermarker:
         self.watermark_id = check_watermark_id(watermark_id)
         self.config = config or EmbedConfig(strength=strength)
         self._carriers = carriers_of(key)
-        self._target = self._carriers.spread(encode(pack(watermark_id, key)))  # [307]
+        self._target = self._carriers.spread(encode(pack(watermark_id, key)))  # [325]
         weights = self._carriers.tilt(TILT)
-        self._listener = (self._carriers.basis * (weights / np.sqrt(np.mean(weights**2)))[:, None]).T  # [307, D]
+        self._listener = (self._carriers.basis * (weights / np.sqrt(np.mean(weights**2)))[:, None]).T  # [325, D]
         self._response = band_response(self._carriers.radius)
 
     def embed(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:

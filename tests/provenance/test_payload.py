@@ -12,21 +12,21 @@ from ggtalker_core.provenance.payload import CODED_BITS, check_watermark_id, new
 def test_known_answer_of_the_code():
     # One data bit wanders through the register: the response is the generators, lowest tap (newest bit) first.
     impulse = encode(np.array([1], np.uint8)).reshape(-1, 3)
-    assert [int("".join(map(str, column[::-1])), 2) for column in impulse.T] == [0o133, 0o171, 0o165]
+    assert [int("".join(map(str, column[::-1])), 2) for column in impulse.T] == [0o10533, 0o10675, 0o17661]
 
 
-def test_round_trip_with_a_sixth_of_the_bits_wrong():
+def test_round_trip_with_a_fifth_of_the_bits_wrong():
     rng = np.random.default_rng(1)
     for _ in range(10):
         bits = rng.integers(0, 2, 96).astype(np.uint8)
         soft = (1.0 - 2.0 * encode(bits)).astype(np.float32)
-        wrong = rng.permutation(len(soft))[: len(soft) // 6]
+        wrong = rng.permutation(len(soft))[: len(soft) // 5]
         soft[wrong] *= -0.3  # wrong, and weak, as noise makes them
         assert np.array_equal(decode(soft), bits)
 
 
 def test_coded_length():
-    assert coded_length(96) == CODED_BITS == 306
+    assert coded_length(96) == CODED_BITS == 324
 
 
 def test_pack_and_unpack():
@@ -54,7 +54,7 @@ def test_bad_ids_are_refused(bad: str):
 
 def test_carriers_are_orthonormal_and_keyed():
     a, b = carriers_of("a"), carriers_of("b")
-    assert np.allclose(a.basis.T @ a.basis, np.eye(307), atol=1e-5)
+    assert np.allclose(a.basis.T @ a.basis, np.eye(325), atol=1e-5)
     assert abs(float((a.basis[:, -1] * b.basis[:, -1]).sum())) < 0.15
     tile = np.random.default_rng(0).normal(size=(128, 128)).astype(np.float32)
     coordinates = a.project(tile)
@@ -70,5 +70,5 @@ def test_carriers_never_change():
     assert np.allclose(carriers.basis[0, :3], FROZEN_BASIS, atol=1e-5)
 
 
-FROZEN_ORDER = [141, 244, 82, 98, 196, 69]
-FROZEN_BASIS = [-0.00150564, 0.01573927, -0.01311010]
+FROZEN_ORDER = [182, 15, 211, 278, 68, 164]
+FROZEN_BASIS = [0.01721747, -0.01817256, 0.02499307]
