@@ -35,7 +35,7 @@ class SpeakingOptions:
     mouth_gain: float = 1.0
     smoothing: float = 0.0
     steps: int = 10
-    guidance: float = 1.0
+    guidance: float = 1.25
 
 
 @dataclass(frozen=True)

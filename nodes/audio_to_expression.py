@@ -79,10 +79,10 @@ class AudioToExpression(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "guidance",
-                    default=1.0,
+                    default=1.25,
                     min=0.0,
                     max=5.0,
-                    step=0.1,
+                    step=0.05,
                     optional=True,
                     advanced=True,
                     tooltip="How strictly the motion follows the audio. High values exaggerate.",
@@ -116,7 +116,7 @@ class AudioToExpression(io.ComfyNode):
         seed: int,
         avatar: Avatar | None = None,
         fps: float = 25.0,
-        guidance: float = 1.0,
+        guidance: float = 1.25,
         steps: int = 10,
     ) -> io.NodeOutput:
         """Speak."""
