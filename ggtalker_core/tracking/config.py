@@ -20,7 +20,7 @@ class TrackConfig:
     lip_weight: float = 4.0
     lid_weight: float = 2.0
     outline_weight: float = 0.3  # the detector slides along the outline of a turned face
-    lip_pair_weight: float = 4.0  # opening of the lips, each of nine pairs
+    lip_pair_weight: float = 8.0  # opening of the lips, each of nine pairs
     lid_pair_weight: float = 2.0
     robust: float = 3.0  # residual beyond which a landmark counts less
     # Priors.
@@ -31,6 +31,7 @@ class TrackConfig:
     shape_prior: float = 1.0  # per keyframe
     focal_prior: float = 300.0  # of the logarithm, per keyframe
     bias_prior: float = 3.0  # of each landmark's own offset, per mm^2 and keyframe
+    lip_bias_prior: float = 1000.0  # the same on the lips: an offset there would leave closed lips open
     # Smoothness between neighbouring frames; never on the jaw.
     turn_change: float = 2e5  # per radian squared
     move_change: float = 2e6  # per metre squared

@@ -55,6 +55,23 @@ class Fitted:
     flat_px: Tensor  # [T, 468, 2] the model's landmarks in the frame
 
 
+class _Pulse:
+    """Tells how far the fit is, and between two such points that it is alive."""
+
+    def __init__(self, tick: Callable[[float], None] | None):
+        self._tick, self._reached = tick, 0.0
+
+    def reach(self, fraction: float) -> None:
+        """The fit is `fraction` done."""
+        self._reached = fraction
+        self.beat()
+
+    def beat(self) -> None:
+        """Still there."""
+        if self._tick is not None:
+            self._tick(self._reached)
+
+
 def fit_landmarks(
     head: HeadModel, landmarks: Landmarks, config: TrackConfig, *, used: Tensor | None = None,
     tick: Callable[[float], None] | None = None, start: Fitted | None = None,
@@ -70,18 +87,19 @@ def fit_landmarks(
     whole = face_model(head, everything)
     model = whole.rows(used)
     observed = _observed(landmarks, used, config)
-    tick = tick or (lambda fraction: None)
+    pulse = _Pulse(tick)
     if start is None:
-        person, motion = _person(model, observed, landmarks, config, tick)
+        person, motion = _person(model, observed, landmarks, used, config, pulse)
     else:
         person = Person(start.person.shape, start.person.focal_px, start.person.bias_m[used])
         motion = start.motion
     personal = model.personal(person.shape, person.bias_m)
     change = _changes(landmarks, config)
-    steps = solve(personal, motion, observed, person.focal_px, _priors(config), change, config.motion_iterations)
+    rounds = config.motion_iterations
+    steps = solve(personal, motion, observed, person.focal_px, _priors(config), change, rounds, pulse.beat)
     for k, step in enumerate(steps):
         motion = step
-        tick(0.4 + 0.55 * (k + 1) / config.motion_iterations)
+        pulse.reach(0.4 + 0.55 * (k + 1) / rounds)
     eyes = fit_gaze(
         head, person.shape, motion, person.focal_px, landmarks.centred_px, landmarks.valid, observed.unit_px,
         _gaze_changes(landmarks, config),
@@ -90,7 +108,7 @@ def fit_landmarks(
     bias[used] = person.bias_m
     flat = project(whole.personal(person.shape, bias), motion, person.focal_px)
     error = (flat - landmarks.centred_px[:, :N_MESH]).norm(dim=-1)
-    tick(1.0)
+    pulse.reach(1.0)
     return Fitted(
         Person(person.shape, person.focal_px, bias), motion, eyes, error,
         flat + flat.new_tensor(landmarks.size_px) / 2,
@@ -98,9 +116,12 @@ def fit_landmarks(
 
 
 def _person(
-    model: FaceModel, observed: Observed, landmarks: Landmarks, config: TrackConfig, tick: Callable[[float], None]
-) -> tuple[Person, Motion]:
+    model: FaceModel, observed: Observed, landmarks: Landmarks, used: Tensor, config: TrackConfig,
+    pulse: _Pulse,
+) -> tuple[Person, Motion]:  # fmt: skip
     """Shape, focal length and offsets over keyframes; a first pose for every frame."""
+    import torch
+
     guess = config.first_focal * max(landmarks.size_px)
     motion = first_motion(model.mean_m.sum(0), observed.points_px, guess)
     motion = _bridge_poses(motion, landmarks.valid)
@@ -108,13 +129,15 @@ def _person(
     some, seen = motion.take(chosen), _take(observed, chosen)
     apart = motion.jaw_rad.new_zeros(len(chosen) - 1, N_UNKNOWNS)
     priors = _priors(config)
-    for step in solve(model, some, seen, guess, priors, apart, _FIRST_ITERATIONS):
+    for step in solve(model, some, seen, guess, priors, apart, _FIRST_ITERATIONS, pulse.beat):
         some = step
-    tick(0.15)
+    pulse.reach(0.15)
     person = Person(motion.jaw_rad.new_zeros(config.n_shape), guess, motion.jaw_rad.new_zeros(model.mean_m.shape[1], 3))
-    shared = SharedPriors(config.shape_prior, config.focal_prior, config.bias_prior)
-    person, _ = fit_person(model, some, seen, person, priors, shared, config.person_iterations)
-    tick(0.4)
+    bias = torch.full((N_MESH,), config.bias_prior)
+    bias[list(LIPS)] = config.lip_bias_prior
+    shared = SharedPriors(config.shape_prior, config.focal_prior, bias[used])
+    person, _ = fit_person(model, some, seen, person, priors, shared, config.person_iterations, pulse.beat)
+    pulse.reach(0.4)
     nearer = motion.translation_m.new_tensor([1.0, 1.0, person.focal_px / guess])
     return person, Motion(motion.rotation, motion.translation_m * nearer, motion.jaw_rad, motion.expression)
 

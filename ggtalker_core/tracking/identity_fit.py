@@ -7,11 +7,12 @@ solved for together.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .face_model import FaceModel
-from .solver import N_UNKNOWNS, Motion, Observed, Priors, linearise, normal_equations, project, weighted_rows
+from .solver import N_UNKNOWNS, Motion, Observed, Priors, linearise, normal_equations, project, quiet, weighted_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +35,7 @@ class SharedPriors:
 
     shape: float
     focal: float  # of log(focal / first guess)
-    bias: float  # per millimetre squared
+    bias: Tensor  # [L] of each landmark, per millimetre squared
 
 
 def keyframes(motion: Motion, valid: Tensor, count: int) -> Tensor:
@@ -60,11 +61,12 @@ def keyframes(motion: Motion, valid: Tensor, count: int) -> Tensor:
 
 def fit_person(
     model: FaceModel, motion: Motion, observed: Observed, person: Person, priors: Priors, shared: SharedPriors,
-    iterations: int,
+    iterations: int, heartbeat: Callable[[], None] = quiet,
 ) -> tuple[Person, Motion]:  # fmt: skip
     """Refine what is shared, together with the keyframes' own unknowns."""
     guess = person.focal_px
     for _ in range(iterations):
+        heartbeat()
         step, own = _shared_step(model, motion, observed, person, priors, shared, guess)
         focal = person.focal_px * math.exp(float(step[-1].clamp(-0.2, 0.2)))
         focal = min(max(focal, guess / _FOCAL_RANGE), guess * _FOCAL_RANGE)
@@ -112,8 +114,6 @@ def _fit_bias(
     """Offsets of the landmarks [L, 3] that explain what the shape cannot, each on its own, in closed form."""
     import torch
 
-    if not math.isfinite(shared.bias):
-        return person.bias_m
     own_model = model.personal(person.shape, person.bias_m)
     flat, _, by_head = linearise(own_model, motion, person.focal_px)
     unit = observed.unit_px[:, None, None]
@@ -124,5 +124,5 @@ def _fit_bias(
     hessian = torch.einsum("klax,klay->lxy", weighted, rows)
     now_mm = person.bias_m * 1e3
     target = torch.einsum("klax,kla->lx", weighted, torch.einsum("klax,lx->kla", rows, now_mm) - error)
-    strength = shared.bias * len(flat) * torch.eye(3, dtype=hessian.dtype, device=hessian.device)
+    strength = shared.bias[:, None, None] * len(flat) * torch.eye(3, dtype=hessian.dtype, device=hessian.device)
     return torch.linalg.solve(hessian + strength, target[..., None])[..., 0] * 1e-3

@@ -7,7 +7,7 @@ by elimination along time. Frames without data are carried by the prior alone, w
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 N_UNKNOWNS = 59  # rotation 3 (turned on from the left), translation 3, jaw 3, expression 50
 ROTATION, TRANSLATION, JAW, EXPRESSION = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 59)
 _CHUNK = 32  # frames whose Jacobians are held at once
+
+
+def quiet() -> None:
+    """The heartbeat of somebody who does not want to cancel."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +115,16 @@ def weighted_rows(flat: Tensor, jacobian: Tensor, observed: Observed, robust: fl
 
 
 def normal_equations(
-    model: FaceModel, motion: Motion, observed: Observed, focal_px: float, priors: Priors
-) -> tuple[Tensor, Tensor]:
+    model: FaceModel, motion: Motion, observed: Observed, focal_px: float, priors: Priors,
+    heartbeat: Callable[[], None] = quiet,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Hessian [T, 59, 59] and gradient [T, 59] of data and rest priors, without the temporal prior."""
     import torch
 
     hessians: list[Tensor] = []
     gradients: list[Tensor] = []
     for start, stop in _spans(len(motion.jaw_rad)):
+        heartbeat()
         part = motion.part(start, stop)
         flat, jacobian, _ = linearise(model, part, focal_px)
         residual, rows, weights = weighted_rows(flat, jacobian, observed.part(start, stop), priors.robust)
@@ -137,7 +143,9 @@ def normal_equations(
     return hessian, gradient
 
 
-def solve_along_time(hessian: Tensor, gradient: Tensor, jump: Tensor, change: Tensor) -> Tensor:
+def solve_along_time(
+    hessian: Tensor, gradient: Tensor, jump: Tensor, change: Tensor, heartbeat: Callable[[], None] = quiet
+) -> Tensor:
     """The Gauss-Newton step [T, N] under a prior on the change from frame to frame.
 
     hessian [T, N, N] and gradient [T, N] without that prior; jump [T - 1, N]: by how much each frame differs from the
@@ -155,6 +163,8 @@ def solve_along_time(hessian: Tensor, gradient: Tensor, jump: Tensor, change: Te
     factors: list[Tensor] = []
     right: list[Tensor] = []
     for i in range(len(hessian)):  # frame by frame: a long clip's blocks in double precision would fill the memory
+        if i % 256 == 0:
+            heartbeat()
         block, target = hessian[i].double() + torch.diag(diagonal[i]), target_all[i]
         if i:
             weight = tie[i - 1]
@@ -181,12 +191,15 @@ def jump_between(motion: Motion) -> Tensor:
 
 def solve(
     model: FaceModel, motion: Motion, observed: Observed, focal_px: float, priors: Priors, change: Tensor,
-    iterations: int,
+    iterations: int, heartbeat: Callable[[], None] = quiet,
 ) -> Iterator[Motion]:  # fmt: skip
-    """Gauss-Newton with re-weighting; change [T - 1, 59] as in solve_along_time. Yields after every iteration."""
+    """Gauss-Newton with re-weighting; change [T - 1, 59] as in solve_along_time. Yields after every iteration.
+
+    `heartbeat` is called several times a second and may raise to cancel.
+    """
     for _ in range(iterations):
-        hessian, gradient = normal_equations(model, motion, observed, focal_px, priors)
-        step = solve_along_time(hessian, gradient, jump_between(motion), change)
+        hessian, gradient = normal_equations(model, motion, observed, focal_px, priors, heartbeat)
+        step = solve_along_time(hessian, gradient, jump_between(motion), change, heartbeat)
         motion = motion.stepped(step.to(motion.jaw_rad))
         yield motion
 
