@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import Input, io
 
+from ..ggtalker_core.body.config import REGIONS
 from ..ggtalker_core.errors import InvalidInputError
 from . import convert, host, wires
 from .lazy_video import LazyVideo, as_talking
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..ggtalker_core.types import Avatar, TalkingVideo
+
+
+def region_input() -> io.Combo.Input:
+    """The choice of what is replaced."""
+    return io.Combo.Input(
+        "region",
+        options=list(REGIONS),
+        default="auto",
+        optional=True,
+        advanced=True,
+        tooltip="How much of the clip's own head is replaced: mouth and jaw, the face, or the whole head. auto: as "
+        "little as the motion allows.",
+    )
 
 
 class InpaintBody(io.ComfyNode):
@@ -41,6 +55,7 @@ class InpaintBody(io.ComfyNode):
                     "used instead of its own.",
                 ),
                 io.Mask.Input("mask", optional=True, tooltip="Coverage of the head in `images`; needed with them."),
+                region_input(),
             ],
             outputs=[
                 io.Video.Output(
@@ -51,10 +66,15 @@ class InpaintBody(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, video: Input.Video, avatar: Avatar | None = None, images: Tensor | None = None, mask: Tensor | None = None
+        cls,
+        video: Input.Video,
+        avatar: Avatar | None = None,
+        images: Tensor | None = None,
+        mask: Tensor | None = None,
+        region: str = "auto",
     ) -> io.NodeOutput:
         """Composite; frames are made when somebody pulls them."""
-        from ..ggtalker_core.body import inpaint
+        from ..ggtalker_core.body import BodyConfig, inpaint
 
         head = as_talking(video)
         if head.motion is None or (avatar or head.avatar) is None:
@@ -64,7 +84,7 @@ class InpaintBody(io.ComfyNode):
         if images is not None:
             head = replace_frames(head, images, mask)
         with host.job():
-            return io.NodeOutput(LazyVideo(inpaint(avatar or head.avatar, head)))
+            return io.NodeOutput(LazyVideo(inpaint(avatar or head.avatar, head, BodyConfig(region=region))))
 
 
 def replace_frames(head: TalkingVideo, images: Tensor, mask: Tensor | None) -> TalkingVideo:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from . import host, marks, wires
+from .inpaint_body import region_input
 from .lazy_video import LazyVideo
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class RenderTalkingVideo(io.ComfyNode):
                 wires.Motion.Input("motion", tooltip="From Audio to Expression."),
                 *marks.inputs(),
                 backend_input(),
+                region_input(),
             ],
             outputs=[
                 io.Video.Output(
@@ -100,14 +102,21 @@ class RenderTalkingVideo(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, avatar: Avatar, motion: MotionTrack, label: str, invisible: bool, backend: str = "auto", **rare: Any
+        cls,
+        avatar: Avatar,
+        motion: MotionTrack,
+        label: str,
+        invisible: bool,
+        backend: str = "auto",
+        region: str = "auto",
+        **rare: Any,
     ) -> io.NodeOutput:
         """Chain the three."""
-        from ..ggtalker_core.body import inpaint
+        from ..ggtalker_core.body import BodyConfig, inpaint
 
         head = head_video(avatar, motion, backend)
         with host.ordinary_tensors():
-            person = inpaint(avatar, head)
+            person = inpaint(avatar, head, BodyConfig(region=region))
         marked = marks.MarkSettings(label, invisible, **rare).mark(person)
         return io.NodeOutput(LazyVideo(marked), marks.manifest(marked))
 

@@ -12,7 +12,10 @@ from . import convert, host, wires
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..ggtalker_core.tracking import TrackConfig
     from ..ggtalker_core.types import ReferenceClip
+
+QUALITIES = ("fast", "standard", "full")
 
 
 class TrackFLAME(io.ComfyNode):
@@ -30,6 +33,12 @@ class TrackFLAME(io.ComfyNode):
             search_aliases=["face tracking", "head tracking", "flame", "3dmm", "landmarks", "face fit"],
             inputs=[
                 wires.Clip.Input("clip", tooltip="From Load Reference Video."),
+                io.Combo.Input(
+                    "quality",
+                    options=list(QUALITIES),
+                    default="standard",
+                    tooltip="How carefully the shape of the head is found: fast for a look, full for the final avatar.",
+                ),
                 wires.FaceLandmarks.Input(
                     "landmarks",
                     optional=True,
@@ -40,6 +49,17 @@ class TrackFLAME(io.ComfyNode):
                     optional=True,
                     tooltip="Where to look for the face: one mask, or one for every frame. Use it when several "
                     "people are seen.",
+                ),
+                io.Float.Input(
+                    "smooth",
+                    default=1.0,
+                    min=0.1,
+                    max=10.0,
+                    step=0.1,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Steadiness of head and expression over time. Above 1 for a trembling overlay, below 1 for "
+                    "a very lively person.",
                 ),
             ],
             outputs=[
@@ -59,19 +79,41 @@ class TrackFLAME(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, clip: ReferenceClip, landmarks: dict[str, Any] | None = None, person: Tensor | None = None
+        cls,
+        clip: ReferenceClip,
+        quality: str,
+        landmarks: dict[str, Any] | None = None,
+        person: Tensor | None = None,
+        smooth: float = 1.0,
     ) -> io.NodeOutput:
         """Track the clip and draw the overlay."""
         from ..ggtalker_core.head import load_head
         from ..ggtalker_core.tracking import draw_overlay, track_clip
 
+        config = settings(quality, smooth)
         with host.job() as job:
-            seen = (
-                clip if person is None else dataclasses.replace(clip, source=convert.MaskedFrames(clip.source, person))
-            )
+            seen = clip if person is None else only_inside(clip, person)
             points = None if landmarks is None else convert.to_landmarks(landmarks, clip.count, clip.size_px)
-            track = track_clip(seen, landmarks=points, progress=job.progress, device=job.device)
+            track = track_clip(seen, config, landmarks=points, progress=job.progress, device=job.device)
             head = load_head(track.head_model)
             shown = convert.spread(clip.count, 8)
             drawn = convert.to_image(draw_overlay(track, i, next(iter(clip.frames(i, i + 1))), head) for i in shown)
         return io.NodeOutput(track, drawn, track.report, ui=convert.on_node(track.report, drawn[:1]))
+
+
+def settings(quality: str, smooth: float) -> TrackConfig:
+    """The tracker's settings for the two widgets."""
+    from ..ggtalker_core.tracking import TrackConfig
+
+    made = {"fast": TrackConfig.fast, "standard": TrackConfig, "full": TrackConfig.full}[quality]()
+    return dataclasses.replace(
+        made,
+        turn_change=made.turn_change * smooth,
+        move_change=made.move_change * smooth,
+        expression_change=made.expression_change * smooth,
+    )
+
+
+def only_inside(clip: ReferenceClip, person: Tensor) -> ReferenceClip:
+    """The clip with everything outside the mask hidden."""
+    return dataclasses.replace(clip, source=convert.MaskedFrames(clip.source, person))
