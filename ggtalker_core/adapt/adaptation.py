@@ -17,7 +17,7 @@ from .. import __version__
 from ..errors import IncompatibleFileError
 from ..gaussians.avatar_renderer import rest_vertices
 from ..gaussians.drive import same_branch
-from ..gaussians.rigging import Rig, make_rig
+from ..gaussians.rigging import Rig, make_rig, triangle_areas
 from ..gaussians.texels import Texels, initial_texels, read_map, write_map
 from ..progress import Progress, SubProgress, silent
 from ..types import Avatar, AvatarInfo
@@ -155,7 +155,9 @@ class _Adaptation:
         if self.resume is not None:
             texels = read_map(self.resume.gaussian_map.clone(), layout)
         else:
-            texels = initial_texels(layout, look.color, config.gaussians)
+            grown = _growth(head, rig, layout)
+            spread = dataclasses.replace(layout, spacing_m=layout.spacing_m * grown)
+            texels = initial_texels(spread, look.color, config.gaussians)
         hair = (offset.norm(dim=1)[head.faces[layout.triangle]] * layout.barycentric).sum(1)
         prior = map_prior(layout, head, drawn, points, hair, look, config.gaussians, config.weights)
         parameters = FrameParameters(track, prepared.store.indices, config.rates)
@@ -218,6 +220,12 @@ def _check_resume(resume: Avatar | None, track: Track, config: AdaptConfig) -> N
             f"The avatar to go on with has head '{resume.head_model}' and {resume.uv_size} texels a side; this "
             f"adaptation has head '{track.head_model}' and {config.uv_size}. Choose the same preset, or start anew."
         )
+
+
+def _growth(head: HeadModel, rig: Rig, layout: UVLayout) -> Tensor:
+    """How much further apart the texels lie on this person than on the template, [N]: hair stretches triangles."""
+    template = triangle_areas(head.template_m, rig.used).clamp_min(1e-12)
+    return (rig.rest_area_m2 / template).sqrt().clamp(0.7, 5.0)[rig.texel_triangle]
 
 
 def _rows(rig: Rig, keep: Tensor) -> Rig:

@@ -103,7 +103,7 @@ class AdaptConfig:
         return AdaptConfig(
             preset="draft",
             uv_size=128,
-            stages=(Stage("map", 400, divisor=2), Stage("map+parameters", 700, fit_parameters=True)),
+            stages=(Stage("map", 300, divisor=2), Stage("map+parameters", 1500, fit_parameters=True)),
         )
 
     @staticmethod

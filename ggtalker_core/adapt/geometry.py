@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 CHIN = 152  # landmark of the face mesh
-HAIR_ROOM_M = 0.035  # hair may stand this far off the skull
+HAIR_ROOM_M = 0.035  # hair may stand this far off the skull, unless a look at the clip says otherwise
 # Below the chin, in head axes: full weight down to the first, none below the second, no Gaussians below the third.
 NECK_FULL_M, NECK_NONE_M, NECK_CUT_M = 0.004, 0.022, 0.030
 _NECK_HALF_WIDTH_M, _NECK_DEPTH_M = 0.08, 0.03
@@ -119,8 +119,11 @@ class CropPlan:
         return k
 
 
-def plan_crops(head: HeadModel, track: Track, max_side_px: int, chin_m: float) -> CropPlan:
-    """Boxes that hold head, hair and the upper neck in every frame."""
+def plan_crops(
+    head: HeadModel, track: Track, max_side_px: int, chin_m: float, room_m: tuple[float, float] | None = None
+) -> CropPlan:
+    """Boxes that hold head, hair and the upper neck in every frame; `room_m` is the hair's beside and above it."""
+    across, above = room_m or (HAIR_ROOM_M, HAIR_ROOM_M)
     rest = head.rest()
     rest["shape"] = track.shape[None]
     keep = (head.vertices(**rest)[0, :, 1] > chin_m - NECK_CUT_M).nonzero().flatten()[::3]
@@ -130,9 +133,9 @@ def plan_crops(head: HeadModel, track: Track, max_side_px: int, chin_m: float) -
         frames = list(range(start, min(start + 64, track.count)))
         points = frame_vertices(part, track, frames)
         pixels = project(points, track.intrinsics_px)
-        room = HAIR_ROOM_M * float(track.intrinsics_px[0, 0]) / points[..., 2].mean(1, keepdim=True)
-        low.append(pixels.amin(1) - room)
-        high.append(pixels.amax(1) + room)
+        per_metre = float(track.intrinsics_px[0, 0]) / points[..., 2].mean(1, keepdim=True)
+        low.append(pixels.amin(1) - per_metre * torch.tensor([across, above]))
+        high.append(pixels.amax(1) + per_metre * torch.tensor([across, 0.0]))
     width, height = track.size_px
     corner, far = torch.cat(low).numpy(), torch.cat(high).numpy()
     limit = np.array([width, height])

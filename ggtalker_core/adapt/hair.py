@@ -1,4 +1,7 @@
-"""Hair: scalp vertices are pushed along their normals until the projected skull fills the person's matte."""
+"""Hair: vertices of scalp, nape and sides of the neck are pushed outwards until they fill the person's matte.
+
+Long hair beside face and neck becomes a curtain that hangs from the sides of the neck.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .geometry import HAIR_ROOM_M, frame_vertices, project
+from .geometry import NECK_NONE_M, chin_height_m, frame_vertices, project
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,26 +22,33 @@ if TYPE_CHECKING:
 
 MAX_FRAMES = 60
 _INWARD_M = -0.012
-_STEPS = 48
+LONGEST_M = 0.10
+_STEPS = 64
 _SIDEWAYS = 0.3  # |cosine| between normal and line of sight below which a vertex lies on the silhouette
 _MIN_SEEN = 3
+_SEEN_WEIGHT = 20.0  # of a seen length against smoothness
 
 
 def hair_offset(head: HeadModel, track: Track, store: FrameStore) -> tuple[Tensor, int]:
     """The static offset of every vertex in head axes [V, 3], and how many vertices were seen on a silhouette."""
-    scalp = head.regions.vertices("scalp").numpy()
     rest = head.rest()
     rest["shape"] = track.shape[None]
     neutral = head.vertices(**rest)[0]
     skin = head.faces[head.regions.faces("scalp", "face", "neck", "ears", "brows", "nose", "lids", "lips")]
-    seen = _observed(head, track, store, scalp, skin)
-    many = np.array([len(values) >= _MIN_SEEN for values in seen]) & scalp
+    normals = vertex_normals(neutral[None], skin)[0]
+    scalp = head.regions.vertices("scalp")
+    # Not the throat: it is skin in every picture, and what lies beside it hangs from the sides and the nape.
+    side = head.regions.vertices("neck") & (normals[:, 2] < 0.15) & (normals[:, 1] > -0.5)
+    loose = (scalp | side).numpy()
+    # Below the neck line the matte beside the neck is a shoulder.
+    sighted = loose & (neutral[:, 1] > chin_height_m(head, track.shape) - NECK_NONE_M).numpy()
+    seen = _observed(head, track, store, sighted, skin)
+    many = np.array([len(values) >= _MIN_SEEN for values in seen]) & sighted
     if not many.any():
         return torch.zeros_like(neutral), 0
     known = np.array([float(np.median(values)) if ok else 0.0 for values, ok in zip(seen, many)])
-    length = _spread(known, many, scalp, skin.numpy(), head)
-    length = np.clip(length, _INWARD_M, HAIR_ROOM_M).astype(np.float32)
-    normals = vertex_normals(neutral[None], skin)[0]
+    length = _spread(known, many, loose, skin.numpy(), head)
+    length = np.clip(length, _INWARD_M, LONGEST_M).astype(np.float32)
     return normals * torch.from_numpy(length)[:, None], int(many.sum())
 
 
@@ -53,17 +63,17 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
 
 
 def _observed(
-    head: HeadModel, track: Track, store: FrameStore, scalp: NDArray[np.bool_], skin: Tensor
+    head: HeadModel, track: Track, store: FrameStore, loose: NDArray[np.bool_], skin: Tensor
 ) -> list[list[float]]:
     """Per vertex: how far along its normal the matte ended, in every frame that shows it in profile."""
-    seen: list[list[float]] = [[] for _ in range(len(scalp))]
-    steps = torch.linspace(_INWARD_M, HAIR_ROOM_M + 0.025, _STEPS)
+    seen: list[list[float]] = [[] for _ in range(len(loose))]
+    steps = torch.linspace(_INWARD_M, LONGEST_M + 0.02, _STEPS)
     picks = np.unique(np.linspace(0, store.count - 1, min(MAX_FRAMES, store.count)).round().astype(int))
     for k in picks:
         vertices = frame_vertices(head, track, [store.indices[k]])
         normals = vertex_normals(vertices, skin)[0]
         sight = torch.nn.functional.normalize(vertices[0], dim=-1)
-        profile = torch.from_numpy(scalp) & ((normals * sight).sum(-1).abs() < _SIDEWAYS)
+        profile = torch.from_numpy(loose) & ((normals * sight).sum(-1).abs() < _SIDEWAYS)
         ids = profile.nonzero().flatten()
         ray = vertices[0, ids, None] + normals[ids, None] * steps[None, :, None]  # [P, steps, 3]
         intrinsics, width, height = store.camera(int(k))
@@ -81,25 +91,26 @@ def _observed(
 
 
 def _spread(
-    known: NDArray[np.float64], many: NDArray[np.bool_], scalp: NDArray[np.bool_], skin: NDArray[np.int64],
+    known: NDArray[np.float64], many: NDArray[np.bool_], loose: NDArray[np.bool_], skin: NDArray[np.int64],
     head: HeadModel,
 ) -> NDArray[np.float64]:  # fmt: skip
-    """Smooth lengths over the scalp that agree with the known ones and vanish outside it; symmetric where unseen."""
+    """Smooth lengths over the loose vertices that agree with the known ones and vanish on the others; what no frame
+    shows is taken from the mirror image."""
     import scipy.sparse as sp
     import scipy.sparse.linalg as solver
 
     n = len(known)
     if head.mirror is not None:  # what only one side showed holds, more weakly, for the other
         mirror = head.mirror.numpy()
-        borrowed = scalp & ~many & many[mirror]
+        borrowed = loose & ~many & many[mirror]
         known = np.where(borrowed, known[mirror], known)
-        weight = np.where(many, 1.0, np.where(borrowed, 0.2, 0.0))
+        weight = np.where(many, _SEEN_WEIGHT, np.where(borrowed, 0.1 * _SEEN_WEIGHT, 0.0))
     else:
-        weight = many.astype(np.float64)
+        weight = _SEEN_WEIGHT * many.astype(np.float64)
     edges = np.unique(np.sort(np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]]), axis=1), axis=0)
     rows, cols = np.r_[edges[:, 0], edges[:, 1]], np.r_[edges[:, 1], edges[:, 0]]
     adjacency = sp.coo_matrix((np.ones(len(rows)), (rows, cols)), shape=(n, n)).tocsr()
     laplacian = sp.diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency
-    pin = np.where(scalp, 0.0, 1e3)
+    pin = np.where(loose, 0.0, 1e3)
     system = 3.0 * laplacian + 0.02 * laplacian @ laplacian + sp.diags(weight + pin + 1e-6)
     return np.asarray(solver.spsolve(system.tocsc(), weight * known))

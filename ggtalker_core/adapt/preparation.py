@@ -12,8 +12,9 @@ from ..types import BodyLoop
 from .body_loop import encode_jpeg, encode_png, find_loop
 from .config import AdaptConfig
 from .frames import BYTES_PER_PIXEL, FrameCollector, FrameStore, choose_frames
-from .geometry import NeckLine, chin_height_m, plan_crops
-from .matte import MatteOf
+from .geometry import NeckLine, above_neck, chin_height_m, frame_vertices, plan_crops, project
+from .hair import LONGEST_M
+from .matte import MatteOf, keep_person
 from .style import mouth_opening
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..progress import Progress
     from ..types import ReferenceClip, Track
 
+_LOOKS, _ROOM_M = 6, 0.012
 _PLATE_FRAMES = 24
 _PLATE_STILL = 0.35  # share of the picture that must be seen standing still for the plate to be worth keeping
 
@@ -44,16 +46,40 @@ class Prepared:
         return BodyLoop(self.frames_jpeg, self.mattes_png, self.plate_jpeg, part, track.fps)
 
 
+def hair_room_m(
+    clip: ReferenceClip, track: Track, loop: range, head: HeadModel, neck: NeckLine, matte_of: MatteOf
+) -> tuple[float, float]:
+    """How far the hair stands out beside and above the skull, by a look at a few frames, in metres."""
+    across = above = 0.0
+    for i in np.unique(np.linspace(loop.start, loop.stop - 1, _LOOKS).round().astype(int)).tolist():
+        image = next(iter(clip.frames(i, i + 1)))
+        points = track.landmarks_px[i].numpy()
+        centre = points[:468].mean(0)
+        matte = keep_person(matte_of(image, points), (int(centre[0]), int(centre[1])))
+        shown = (matte > 127) & (above_neck(neck.pixels(track, i), *matte.shape) > 0.5)
+        if not shown.any():
+            continue
+        vertices = frame_vertices(head, track, [i])
+        pixels = project(vertices, track.intrinsics_px)[0].numpy()
+        metre_px = float(track.intrinsics_px[0, 0] / vertices[..., 2].mean())
+        columns, rows = np.flatnonzero(shown.any(0)), np.flatnonzero(shown.any(1))
+        beside = max(pixels[:, 0].min() - columns[0], columns[-1] - pixels[:, 0].max())
+        across = max(across, float(beside) / metre_px)
+        above = max(above, float(pixels[:, 1].min() - rows[0]) / metre_px)
+    return min(max(across + _ROOM_M, 0.02), LONGEST_M + _ROOM_M), min(max(above + _ROOM_M, 0.02), LONGEST_M + _ROOM_M)
+
+
 def prepare(
     clip: ReferenceClip, track: Track, usable: list[bool], head: HeadModel, config: AdaptConfig, matte_of: MatteOf,
     progress: Progress,
 ) -> Prepared:  # fmt: skip
     """Stream the clip once and keep what is needed, within the memory budget."""
     chin_m = chin_height_m(head, track.shape)
-    plan = plan_crops(head, track, config.max_box_px, chin_m)
     neck = NeckLine.under(chin_m)
     landmarks = track.landmarks_px.numpy()
     loop = find_loop(clip, track, usable, max(1, round(config.loop_s * float(track.fps))))
+    room_m = hair_room_m(clip, track, loop, head, neck, matte_of)
+    plan = plan_crops(head, track, config.max_box_px, chin_m, room_m)
     budget = max(
         config.min_frames, config.memory_mb * 1_000_000 // (plan.out_width * plan.out_height * BYTES_PER_PIXEL)
     )

@@ -62,7 +62,7 @@ def map_prior(
     offset = torch.where(lips, torch.tensor(_LIP_OFFSET_M), offset)
     slack = torch.where(lips & _near_mouth(layout, head), torch.tensor(_LIP_SLACK), torch.tensor(10.0))
     opaque = region_mask(layout, head, *_OPAQUE) & ~rim
-    scale = torch.where(scalp, limits.scale_max_scalp_m, limits.scale_max_m)
+    scale = torch.where(scalp, limits.scale_max_scalp_m + 0.1 * hair_m, torch.tensor(limits.scale_max_m))
     pairs = _neighbours(layout, points_m)
     pairs = pairs[drawn[pairs].all(1)]
     same_side = inner[pairs[:, 0]] == inner[pairs[:, 1]]

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from ..head import HeadModel
 
 
+_LEAST_OPACITY = 1.0 / 255.0  # below it the rasteriser draws nothing
+_EXTENT = 3.33  # standard deviations that the rasteriser draws at most
+
+
 @dataclass(frozen=True)
 class Box:
     """A rectangle of pixels: x0 <= x < x1, y0 <= y < y1."""
@@ -111,10 +115,12 @@ class AvatarRenderer:
         from ..render import render
 
         view = camera or self.camera()
-        vertices = self.vertices(pose)
-        box = head_box(vertices, view, self.config.box_margin_px)
+        gaussians = self.gaussians(pose)
+        shown = gaussians.opacities[0] > _LEAST_OPACITY
+        reach = _EXTENT * gaussians.scales[:, shown].amax(dim=-1)
+        box = head_box(gaussians.means[:, shown], view, self.config.box_margin_px, reach)
         rendered = render(
-            self.gaussians(pose, vertices), cropped(view, box), background,
+            gaussians, cropped(view, box), background,
             backend=self.backend, eps2d=self.config.eps2d, antialiased=self.config.antialiased,
         )  # fmt: skip
         return rendered, box
@@ -187,16 +193,23 @@ def cropped(camera: Camera, box: Box) -> Camera:
     return dataclasses.replace(camera, intrinsics_px=intrinsics, width=box.size[0], height=box.size[1])
 
 
-def head_box(vertices: Tensor, camera: Camera, margin_px: int) -> Box:
-    """The pixels that the vertices [B, V, 3] can touch in any frame, with a margin, inside the picture."""
-    view, intrinsics = camera.viewmat.to(vertices), camera.intrinsics_px.to(vertices)
-    seen = vertices @ view[:, :3, :3].transpose(1, 2) + view[:, None, :3, 3]
+def head_box(points: Tensor, camera: Camera, margin_px: int, reach_m: Tensor | None = None) -> Box:
+    """The pixels that the points [B, P, 3] can touch in any frame, inside the picture.
+
+    `reach_m` [B, P] is how far each point is seen around its centre; the margin comes on top.
+    """
+    view, intrinsics = camera.viewmat.to(points), camera.intrinsics_px.to(points)
+    seen = points @ view[:, :3, :3].transpose(1, 2) + view[:, None, :3, 3]
     pixels = seen @ intrinsics.transpose(1, 2)
     depth = pixels[..., 2:].clamp_min(camera.near_m)
-    low = (pixels[..., :2] / depth).amin(dim=(0, 1)) - margin_px
-    high = (pixels[..., :2] / depth).amax(dim=(0, 1)) + margin_px
-    x0, y0 = (int(v) for v in low.clamp(-1e6, 1e6).floor())
-    x1, y1 = (int(v) for v in high.clamp(-1e6, 1e6).ceil())
+    focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=-1)[:, None]  # [B, 1, 2]
+    room = 0.0 if reach_m is None else reach_m[..., None] * focal / depth
+    low = (pixels[..., :2] / depth - room).flatten(0, 1)
+    high = (pixels[..., :2] / depth + room).flatten(0, 1)
+    if len(low) == 0:
+        return Box(0, 0, 1, 1)
+    x0, y0 = (int(v) for v in (low.amin(0) - margin_px).clamp(-1e6, 1e6).floor())
+    x1, y1 = (int(v) for v in (high.amax(0) + margin_px).clamp(-1e6, 1e6).ceil())
     x0, y0 = min(max(x0, 0), camera.width - 1), min(max(y0, 0), camera.height - 1)
     return Box(x0, y0, max(min(x1, camera.width), x0 + 1), max(min(y1, camera.height), y0 + 1))
 

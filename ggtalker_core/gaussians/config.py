@@ -37,7 +37,7 @@ class RenderConfig:
     antialiased: bool = True
     eps2d: float = 0.3  # px^2 added to the projected covariance
     chunk: int = 8  # frames bound at once; bounds the memory
-    box_margin_px: int = 24  # around the projected head
+    box_margin_px: int = 2  # around what the Gaussians can touch
 
 
 def tiny() -> GaussianConfig:

@@ -202,7 +202,7 @@ def test_hair_is_found_from_the_outline(length_m: float):
     found, seen = hair_offset(head, track, collector.store())
     assert seen > 20
     top = scalp & (head.template_m[:, 1] > 0.11)
-    assert float((found * normals).sum(1)[top].median()) == pytest.approx(length_m, abs=0.004)
+    assert float((found * normals).sum(1)[top].median()) == pytest.approx(length_m, abs=0.006)  # the drawn edge is soft
     assert found[head.regions.vertices("lips", "nose", "eyes")].abs().max() < 1e-4
 
 

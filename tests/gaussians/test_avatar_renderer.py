@@ -49,6 +49,20 @@ def test_box_rendering_equals_rendering_the_whole_picture(avatar: Avatar):
     assert np.abs(direct - frame.rgb).max() <= 1
 
 
+def test_the_box_holds_hair_that_stands_far_out():
+    """Gaussians larger than the margin and far from the mesh are not cut off."""
+    avatar = synthetic_avatar(16, 2, (96, 96))
+    wild = avatar.gaussian_map.clone()
+    layout = uv_layout(16)
+    row, col = layout.row_col[5].tolist()  # one texel of the crown
+    wild[3:6, row, col] = -3.4  # 33 mm
+    wild[1, row, col] = 0.03
+    renderer = AvatarRenderer(dataclasses.replace(avatar, gaussian_map=wild))
+    frame = next(renderer.frames(_speech(1)))
+    whole = render(renderer.gaussians(renderer.pose(_speech(1), 0, 1)), renderer.camera(), antialiased=True)
+    assert np.abs((whole.rgb[0].clamp(0, 1) * 255).round().numpy() - frame.rgb).max() <= 1
+
+
 def test_any_range_and_chunk_size_give_the_same_frames(avatar: Avatar):
     motion = _speech(7)
     all_at_once = list(AvatarRenderer(avatar, config=RenderConfig(chunk=7)).frames(motion))
