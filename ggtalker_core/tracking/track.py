@@ -15,6 +15,7 @@ from .finder import FaceFinder, FoundFaces
 from .fit import Fitted, Landmarks, fit_landmarks
 from .people import Shot, shots_of
 from .report import Findings, frame_ranges, report_text
+from .unwrap import unwrapped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -163,7 +164,7 @@ def _track(clip: ReferenceClip, head: HeadModel, usable: _Usable, fitted: Fitted
         jaw_rad=fitted.motion.jaw_rad,
         neck_rad=torch.zeros_like(fitted.motion.jaw_rad),
         eyes_rad=fitted.eyes_rad,
-        rotation_rad=matrix_to_axis_angle(fitted.motion.rotation),
+        rotation_rad=unwrapped(matrix_to_axis_angle(fitted.motion.rotation)),
         translation_m=fitted.motion.translation_m,
         intrinsics_px=intrinsics,
         size_px=landmarks.size_px,

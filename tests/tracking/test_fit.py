@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from ggtalker_core.tracking.face_model import face_model
 from ggtalker_core.tracking.fit import Landmarks, fit_landmarks
 from ggtalker_core.tracking.solver import Motion, linearise, project, solve_along_time
 from ggtalker_core.tracking.start import first_motion
+from ggtalker_core.tracking.unwrap import unwrapped
 
 from .synthetic import Truth, blank_clip, moving_head
 
@@ -203,6 +205,18 @@ def test_progress_is_told_and_may_cancel(truth: Truth) -> None:
     with pytest.raises(KeyboardInterrupt):
         track_clip(blank_clip(truth), CONFIG, landmarks=truth.landmarks_px, progress=listen)
     assert heard == sorted(heard) and heard[-1] <= 1
+
+
+def test_rotations_are_written_without_jumps() -> None:
+    nod = torch.linspace(-0.5, 0.5, 41)  # through the frontal pose, where the axis would flip
+    turn = torch.stack([nod, 0.2 * nod, 0 * nod + 0.05], 1)
+    matrices = torch.diag(torch.tensor([1.0, -1.0, -1.0])) @ axis_angle_to_matrix(turn)
+    jumping = matrix_to_axis_angle(matrices)
+    assert float((jumping[1:] - jumping[:-1]).norm(dim=1).max()) > 3
+    smooth = unwrapped(jumping)
+    assert float((smooth[1:] - smooth[:-1]).norm(dim=1).max()) < 0.1
+    assert float((axis_angle_to_matrix(smooth) - matrices).abs().max()) < 1e-5
+    assert float((smooth - torch.tensor([math.pi, 0, 0])).norm(dim=1).max()) < 0.8
 
 
 @pytest.mark.parametrize("count", [1, 2])
