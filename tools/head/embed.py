@@ -1,16 +1,17 @@
 """Where the 478 landmarks of the bundled face mesh sit on the head: render heads, detect, project back, average.
 
-    PYTHONPATH=. python tools/head/embed.py [--asset FILE] [--out tools/head/landmarks.json] [--count 240]
+    PYTHONPATH=. python tools/head/embed.py [--asset FILE] [--out tools/head/landmarks.json] [--count 100]
 
-Many random identities, views, expressions, lights and skins are rendered; each landmark that was found is projected
-onto the triangle it lies on, allowed regions only (upper-lip points onto the upper lip, and so on), and carried to the
-template through its barycentric coordinates. The robust mean over all views of a point and of its mirror twin goes to
-the nearest place on the surface. The irises are set by geometry. Deterministic for a given asset and networks.
+Many random identities, views, expressions, lights and skins are rendered and the landmarks found in them. Each landmark
+goes to the one place on the surface (upper-lip points on the upper lip, and so on) that projects nearest to it over all
+views and their mirror images; inner-lip points go to the line along which the lips touch. The irises are set by
+geometry. Deterministic for a given asset and networks.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
@@ -31,9 +32,9 @@ from ggtalker_core.tracking.topology import LID_LEFT, LID_RIGHT, LIP_INNER, LIP_
 
 Points = NDArray[np.float64]
 Ids = NDArray[np.int64]
-SEARCH_PX = 5  # how far from a landmark the surface it means may be seen
+FIRST = 400  # triangles around the present place that are tried: two to four centimetres
+GRID, AROUND = 5, 24  # places per edge of a triangle, triangles around the best of them
 RING_ORDER = ((1, 0), (0, 1), (-1, 0), (0, -1))  # of the four points after each iris centre: left, top, right, bottom
-FACING = 0.35  # cosine below which a view says nothing of a point
 UPPER_LIP = (185, 40, 39, 37, 0, 267, 269, 270, 409, 191, 80, 81, 82, 13, 312, 311, 310, 415,
              184, 74, 73, 72, 11, 302, 303, 304, 408, 183, 42, 41, 38, 12, 268, 271, 272, 407)  # fmt: skip
 LOWER_LIP = (146, 91, 181, 84, 17, 314, 405, 321, 375, 95, 88, 178, 87, 14, 317, 402, 318, 324,
@@ -77,40 +78,50 @@ def kinds() -> list[str]:
     return out
 
 
-def project_back(head: HeadModel, picture: Picture, allowed: dict[str, NDArray[np.bool_]]) -> tuple[Points, Points]:
-    """Places on the template [468, 3] (NaN where not seen) and their weights [468]."""
-    faces, template = head.faces.numpy(), head.template_m.double().numpy()
-    hits = zbuffer.trace(picture.view, picture.vertices, faces)
-    camera = picture.view.project(picture.vertices)[1]
-    eye = np.array([0, 0, picture.view.distance_m])
-    places, weights = np.full((N_MESH, 3), np.nan), np.zeros(N_MESH)
-    for i, kind in enumerate(kinds()):
-        x, y = picture.points_px[i]
-        x0, y0 = int(np.floor(x)) - SEARCH_PX, int(np.floor(y)) - SEARCH_PX
-        if x0 < 0 or y0 < 0 or x0 + 2 * SEARCH_PX >= SIZE_PX or y0 + 2 * SEARCH_PX >= SIZE_PX:
-            continue
-        window = hits.triangle[y0 : y0 + 2 * SEARCH_PX + 1, x0 : x0 + 2 * SEARCH_PX + 1]
-        good = (window >= 0) & allowed[kind][np.maximum(window, 0)]
-        if not good.any():
-            continue
-        rows, cols = np.nonzero(good)
-        distance = np.hypot(cols + x0 + 0.5 - x, rows + y0 + 0.5 - y)
-        k = int(distance.argmin())
-        if distance[k] > SEARCH_PX:
-            continue
-        row, col = rows[k] + y0, cols[k] + x0
-        triangle = faces[hits.triangle[row, col]]
-        a, b, c = camera[triangle]
-        normal = np.cross(b - a, c - a)
-        normal /= np.linalg.norm(normal) + 1e-15
-        ray = eye - (a + b + c) / 3
-        facing = float(normal @ ray / np.linalg.norm(ray))
-        if facing < FACING:
-            continue
-        places[i] = hits.barycentric[row, col] @ template[triangle]
-        # A point that had to be moved onto its surface counts less.
-        weights[i] = facing**2 * np.exp(-((max(distance[k] - 0.7, 0) / 2) ** 2))
-    return places, weights
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """All pictures at once, in single precision: what candidates are compared with."""
+
+    camera: NDArray[np.float32]  # [N, V, 3] vertices in camera axes
+    view: zbuffer.View  # size, lens and distance, the same for all
+    points_px: NDArray[np.float32]  # [N, 468, 2]
+    iod_px: NDArray[np.float32]  # [N]
+
+    def errors(self, corners: Ids, weights: Points, landmark: int) -> NDArray[np.float64]:
+        """Mean distance between candidate places (vertex ids [C, 3], weights [C, 3]) and a landmark over the views. [C]
+
+        A plain distance, not its square: views in which the landmark slides along the outline do not pull.
+        """
+        place = (self.camera[:, corners] * weights[None, :, :, None].astype(np.float32)).sum(2)  # [N, C, 3]
+        w, h = self.view.size
+        scale = self.view.focal_px / (self.view.distance_m - place[..., 2])
+        x = w / 2 + scale * place[..., 0] - self.points_px[:, landmark, None, 0]
+        y = h / 2 - scale * place[..., 1] - self.points_px[:, landmark, None, 1]
+        return (np.hypot(x, y) / self.iod_px[:, None]).mean(0)
+
+
+def stack_views(pictures: list[Picture]) -> Views:
+    return Views(
+        np.stack([p.view.project(p.vertices)[1] for p in pictures]).astype(np.float32),
+        pictures[0].view,
+        np.stack([p.points_px[:N_MESH] for p in pictures]).astype(np.float32),
+        np.array([p.iod_px for p in pictures], np.float32),
+    )
+
+
+def best_place(views: Views, v: Points, faces: Ids, rows: Ids, landmark: int, start: Points) -> Points:
+    """The place on the triangles `rows` that projects nearest to a landmark over all views, on the template. [3]
+
+    First the best centre among the triangles near `start`, then a fine grid on the triangles around it.
+    """
+    centres = v[faces[rows]].mean(1)
+    near = rows[np.argsort(np.linalg.norm(centres - start, axis=1))[:FIRST]]
+    best = near[views.errors(faces[near], np.full((len(near), 3), 1 / 3), landmark).argmin()]
+    near = rows[np.argsort(np.linalg.norm(centres - v[faces[best]].mean(0), axis=1))[:AROUND]]
+    grid = np.array([(i, j, GRID - i - j) for i in range(GRID + 1) for j in range(GRID + 1 - i)]) / GRID
+    corners, weights = np.repeat(faces[near], len(grid), 0), np.tile(grid, (len(near), 1))
+    k = int(views.errors(corners, weights, landmark).argmin())
+    return weights[k] @ v[corners[k]]
 
 
 def mirror_landmarks(points: Points) -> Ids:
@@ -118,19 +129,6 @@ def mirror_landmarks(points: Points) -> Ids:
     flipped = points * [-1, 1, 1]
     cost = np.linalg.norm(points[:, None] - flipped[None], axis=-1)
     return linear_sum_assignment(cost)[1]
-
-
-def robust_mean(places: Points, weights: Points) -> tuple[Points, Points]:
-    """Weighted geometric median over views: places [N, L, 3], weights [N, L] -> (mean [L, 3], spread [L] metres)."""
-    known = np.isfinite(places[..., 0]) & (weights > 0)
-    p, w = np.where(known[..., None], places, 0.0), np.where(known, weights, 0.0)
-    mean = (p * w[..., None]).sum(0) / np.maximum(w.sum(0), 1e-9)[:, None]
-    for _ in range(50):
-        distance = np.linalg.norm(p - mean, axis=-1)
-        u = w / np.maximum(distance, 2e-4)
-        mean = (p * u[..., None]).sum(0) / np.maximum(u.sum(0), 1e-9)[:, None]
-    distance = np.where(known, np.linalg.norm(p - mean, axis=-1), np.nan)
-    return mean, np.nanmedian(distance, 0)
 
 
 def contact_line(head: HeadModel, column: int, x: Points) -> Points:
@@ -163,33 +161,38 @@ def iris_places(head: HeadModel) -> tuple[Ids, Points]:
     return np.concatenate(triangles), np.concatenate(weights)
 
 
-def merge(head: HeadModel, pictures: list[Picture]) -> tuple[Ids, Points, Points]:
-    """Triangles [478], barycentric [478, 3], spread over the views [468] metres."""
+def mirrored(picture: Picture, mirror: Ids, twin: Ids) -> Picture:
+    """The picture as a looking glass shows it: mirrored vertices, view and landmarks (468 of them)."""
+    view = dataclasses.replace(picture.view, yaw_deg=-picture.view.yaw_deg)
+    points = picture.points_px[:N_MESH][twin] * [-1, 1] + [SIZE_PX, 0]
+    return Picture(view, picture.vertices[mirror] * [-1.0, 1, 1], points, picture.iod_px, picture.score)
+
+
+def merge(head: HeadModel, pictures: list[Picture]) -> tuple[Ids, Points]:
+    """Triangles [478] and barycentric coordinates [478, 3] of all landmarks, mirror symmetric."""
+    assert head.mirror is not None
     v, faces = head.template_m.double().numpy(), head.faces.numpy()
-    allowed = allowed_faces(head)
-    sets = [project_back(head, p, allowed) for p in pictures]
-    places, weights = np.stack([s[0] for s in sets]), np.stack([s[1] for s in sets])
-    first, _ = robust_mean(places, weights)
-    twin = mirror_landmarks(first)
+    allowed, kind = allowed_faces(head), np.array(kinds())
+    rough = head.landmarks.points(head.template_m[None])[0, :N_MESH].double().numpy()
+    twin = mirror_landmarks(rough)
     if not (twin[twin] == np.arange(N_MESH)).all():
         raise ValueError("the landmarks could not be paired left to right")
-    flip = [-1.0, 1.0, 1.0]
-    mean, spread = robust_mean(
-        np.concatenate([places, places[:, twin] * flip]), np.concatenate([weights, weights[:, twin]])
-    )
-    mean = (mean + mean[twin] * flip) / 2
+    views = stack_views(pictures + [mirrored(p, head.mirror.numpy(), twin) for p in pictures])
+    places = np.zeros((N_MESH, 3))
+    for i in range(N_MESH):
+        places[i] = best_place(views, v, faces, np.flatnonzero(allowed[kind[i]]), i, rough[i])
+    places = (places + places[twin] * [-1.0, 1, 1]) / 2
     triangle, barycentric = np.zeros(478, np.int64), np.zeros((478, 3))
-    kind = np.array(kinds())
     for name, mask in allowed.items():
         own, rows = np.flatnonzero(kind == name), np.flatnonzero(mask)
-        chosen, b = closest_on_surface(mean[own], v, faces[rows])
+        chosen, b = closest_on_surface(places[own], v, faces[rows])
         triangle[own], barycentric[own] = rows[chosen], b
     for name, column, ids in (("upper_lip", 0, UPPER_INNER), ("lower_lip", 1, LOWER_INNER)):
         rows = np.flatnonzero(allowed[name])
-        chosen, b = closest_on_surface(contact_line(head, column, mean[list(ids), 0]), v, faces[rows])
+        chosen, b = closest_on_surface(contact_line(head, column, places[list(ids), 0]), v, faces[rows])
         triangle[list(ids)], barycentric[list(ids)] = rows[chosen], b
     triangle[N_MESH:], barycentric[N_MESH:] = iris_places(head)
-    return triangle, barycentric, spread
+    return triangle, barycentric
 
 
 def score(head: HeadModel, triangle: Ids, barycentric: Points, pictures: list[Picture]) -> NDArray[np.float64]:
@@ -206,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--asset", type=Path, default=DEFAULT_ASSET)
     parser.add_argument("--out", type=Path, default=LANDMARKS)
-    parser.add_argument("--count", type=int, default=240)
+    parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--pictures", type=Path, help="folder for the first twelve renders, to be looked at")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -221,11 +224,8 @@ def main() -> None:
     slot = {tuple(t): i for i, t in enumerate(head.faces.tolist())}
     old = np.array([slot[tuple(t)] for t in now.triangles.tolist()])
     report("before", score(head, old, now.barycentric.double().numpy(), held_out))
-    triangle, barycentric, spread = merge(head, pictures)
+    triangle, barycentric = merge(head, pictures)
     report("after", score(head, triangle, barycentric, held_out))
-    print(
-        f"spread over views mm: median {np.nanmedian(spread) * 1e3:.2f}, p90 {np.nanpercentile(spread, 90) * 1e3:.2f}"
-    )
     text = json.dumps({"triangle": triangle.tolist(), "barycentric": np.round(barycentric, 5).tolist()})
     args.out.write_text(text + "\n")
 

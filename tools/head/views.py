@@ -19,6 +19,7 @@ from ggtalker_core.tracking.topology import OUTER_EYE_LEFT, OUTER_EYE_RIGHT
 
 Points = NDArray[np.float64]
 SIZE_PX = 512
+WIDE_SHARE = 0.3  # of the views from up to 45 degrees; the rest as people look in videos
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,8 @@ def take_pictures(
     out = []
     for _ in range(count):
         vertices = random_pose(head, rng, sigma)
-        view = zbuffer.View(
-            size=(SIZE_PX, SIZE_PX), fov_deg=20, yaw_deg=float(rng.normal(0, 16)), pitch_deg=float(rng.normal(0, 8))
-        )
+        yaw = rng.uniform(-45, 45) if rng.random() < WIDE_SHARE else rng.normal(0, 14)
+        view = zbuffer.View(size=(SIZE_PX, SIZE_PX), fov_deg=20, yaw_deg=float(yaw), pitch_deg=float(rng.normal(0, 8)))
         hits = zbuffer.trace(view, vertices, faces)
         light = (float(rng.uniform(-0.7, 0.7)), float(rng.uniform(0, 0.8)), 0.9)
         image = zbuffer.shade(

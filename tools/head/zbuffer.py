@@ -22,6 +22,10 @@ class View:
     pitch_deg: float = 0.0  # positive: the face looks down
     centre_m: tuple[float, float, float] = (0.0, 0.01, 0.03)
 
+    @property
+    def focal_px(self) -> float:
+        return 0.5 * self.size[1] / float(np.tan(np.radians(self.fov_deg) / 2))
+
     def project(self, points: Points) -> tuple[Points, Points]:
         """Head axes [N, 3] -> (pixels [N, 2], camera axes y up [N, 3])."""
         a, b = np.radians(self.yaw_deg), np.radians(self.pitch_deg)
@@ -29,7 +33,7 @@ class View:
         about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
         p = (points - self.centre_m) @ about_y.T @ about_x.T
         w, h = self.size
-        focal = 0.5 * h / np.tan(np.radians(self.fov_deg) / 2)
+        focal = self.focal_px
         depth = self.distance_m - p[:, 2]
         return np.stack([w / 2 + focal * p[:, 0] / depth, h / 2 - focal * p[:, 1] / depth], -1), p
 
