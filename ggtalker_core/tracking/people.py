@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,22 +12,40 @@ if TYPE_CHECKING:
 
 _SAME_PERSON = 0.87  # correlation of mean faces above which two shots show one person
 _LEAST_FRAMES = 5  # shots with fewer faces are not judged
+_LEAST_GAP = 3  # frames without a face after which it may be another one that is found
+_JUMP = 0.7  # times the face's size, from one frame to the next
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A stretch of frames between hard cuts."""
+    """A stretch of frames in which one face was followed without a break."""
 
     start: int
     stop: int
     person: int  # 0 = who is in most frames; -1 = nobody
 
 
-def shots_of(cuts: tuple[int, ...], valid: NDArray[np.bool_], portraits: NDArray[np.uint8]) -> list[Shot]:
-    """Split at the cuts and group by person. valid [T], portraits [T, S, S] of the valid frames."""
+def breaks_of(points: NDArray[np.floating], valid: NDArray[np.bool_]) -> set[int]:
+    """Frames at which a face is found again or lies somewhere else: it may be another one. points [T, N, 2]."""
     import numpy as np
 
-    edges = [0, *cuts, len(valid)]
+    breaks: set[int] = set()
+    last: int | None = None
+    for i in np.nonzero(valid)[0].tolist():
+        if last is not None:
+            middle, before = points[i].mean(0), points[last].mean(0)
+            extent = float(np.abs(points[last] - before).max()) * 2
+            if i - last > _LEAST_GAP or float(np.linalg.norm(middle - before)) > _JUMP * extent:
+                breaks.add(i)
+        last = i
+    return breaks
+
+
+def shots_of(breaks: Iterable[int], valid: NDArray[np.bool_], portraits: NDArray[np.uint8]) -> list[Shot]:
+    """Split at the breaks and group by person. valid [T], portraits [T, S, S] of the valid frames."""
+    import numpy as np
+
+    edges = [0, *sorted(breaks), len(valid)]
     spans = [(a, b) for a, b in zip(edges, edges[1:]) if b > a]
     faces = [_mean_face(portraits[a:b][valid[a:b]]) for a, b in spans]
     counts = [int(valid[a:b].sum()) for a, b in spans]

@@ -25,6 +25,7 @@ class Findings:
     valid: Tensor  # [T] bool
     seen: Tensor  # [T] bool: some face was found
     shots: tuple[Shot, ...]
+    cuts: tuple[int, ...]
     faces: int
     poor: int  # frames left out because no head fits them
     focal_px: float

@@ -13,7 +13,8 @@ from ..types import N_LANDMARKS, ReferenceClip, Track
 from .config import TrackConfig
 from .finder import FaceFinder, FoundFaces
 from .fit import Fitted, Landmarks, fit_landmarks
-from .people import Shot, shots_of
+from .networks.face_mesh import N_MESH
+from .people import Shot, breaks_of, shots_of
 from .report import Findings, frame_ranges, report_text
 from .unwrap import unwrapped
 
@@ -32,6 +33,7 @@ class _Usable:
     landmarks: Landmarks
     seen: Tensor  # [T] bool: a face was found, whoever's
     shots: tuple[Shot, ...]
+    cuts: tuple[int, ...]
     faces: int  # most faces seen in one frame
 
 
@@ -74,7 +76,8 @@ def _usable(found: FoundFaces, size_px: tuple[int, int], config: TrackConfig) ->
     """Keep the frames of the person who is seen most, in stretches that are no mistakes."""
     import torch
 
-    shots = shots_of(found.cuts, found.valid.numpy(), found.portraits)
+    breaks = breaks_of(found.landmarks_px[:, :N_MESH].numpy(), found.valid.numpy()) | set(found.cuts)
+    shots = shots_of(breaks, found.valid.numpy(), found.portraits)
     valid = found.valid.clone()
     for shot in shots:
         if shot.person != 0:
@@ -84,7 +87,7 @@ def _usable(found: FoundFaces, size_px: tuple[int, int], config: TrackConfig) ->
     for cut in found.cuts:
         joined[cut - 1] = False
     faces = int(found.faces_seen.max()) if len(found.faces_seen) else 0
-    return _Usable(Landmarks(found.landmarks_px, valid, joined, size_px), found.valid, tuple(shots), faces)
+    return _Usable(Landmarks(found.landmarks_px, valid, joined, size_px), found.valid, tuple(shots), found.cuts, faces)
 
 
 def _given(landmarks: Tensor, clip: ReferenceClip) -> _Usable:
@@ -102,7 +105,7 @@ def _given(landmarks: Tensor, clip: ReferenceClip) -> _Usable:
     valid = finite & (landmarks.nan_to_num().flatten(1).abs().amax(1) > 0)
     points = torch.where(valid[:, None, None], landmarks, torch.zeros_like(landmarks)).float()
     joined = torch.ones(max(len(valid) - 1, 0), dtype=torch.bool)
-    return _Usable(Landmarks(points, valid, joined, clip.size_px), valid, (Shot(0, len(valid), 0),), 1)
+    return _Usable(Landmarks(points, valid, joined, clip.size_px), valid, (Shot(0, len(valid), 0),), (), 1)
 
 
 def _without_short_runs(valid: Tensor, shortest: int) -> Tensor:
@@ -154,7 +157,7 @@ def _track(clip: ReferenceClip, head: HeadModel, usable: _Usable, fitted: Fitted
     intrinsics = torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
     findings = Findings(
         name=clip.name, fps=clip.fps, size_px=landmarks.size_px, valid=valid, seen=usable.seen,
-        shots=usable.shots, faces=usable.faces, poor=poor, focal_px=focal, iod_px=landmarks.iod_px(),
+        shots=usable.shots, cuts=usable.cuts, faces=usable.faces, poor=poor, focal_px=focal, iod_px=landmarks.iod_px(),
         error_px=fitted.error_px,
     )  # fmt: skip
     return Track(

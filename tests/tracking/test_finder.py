@@ -15,7 +15,7 @@ from ggtalker_core.tracking.crops import Square, cut_out, square_of_points, to_f
 from ggtalker_core.tracking.cuts import CutDetector
 from ggtalker_core.tracking.detection import find_faces, overlap
 from ggtalker_core.tracking.networks import load_face_networks
-from ggtalker_core.tracking.people import shots_of
+from ggtalker_core.tracking.people import breaks_of, shots_of
 from ggtalker_core.tracking.track import _without_short_runs
 
 from .drawn_face import drawn_face
@@ -132,6 +132,17 @@ def test_shots_group_people() -> None:
     portraits = np.stack([np.clip(f + rng.normal(0, 20, f.shape), 0, 255) for f in faces]).astype(np.uint8)
     shots = shots_of((20, 32), np.ones(42, bool), portraits)
     assert [(s.start, s.stop, s.person) for s in shots] == [(0, 20, 0), (20, 32, 1), (32, 42, 0)]
+
+
+def test_a_face_elsewhere_may_be_another_person() -> None:
+    rng = np.random.default_rng(0)
+    face = rng.random((468, 2)) * 100
+    points = np.stack([face + 2 * i for i in range(30)])
+    points[12:] += (150, 0)  # the next face, without a frame in between
+    valid = np.ones(30, bool)
+    valid[20:25] = False
+    valid[5] = False  # one lost frame is no break
+    assert breaks_of(points, valid) == {12, 25}
 
 
 def test_short_runs_are_mistakes() -> None:
