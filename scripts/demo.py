@@ -23,6 +23,8 @@ OWN_CLIP = (
     "Stated by running scripts/demo.sh on this clip: the person shown agrees to this use of it.",
 )
 
+QUIET_S = 30.0  # a log that is no terminal gets a line that often
+
 
 def arguments() -> argparse.Namespace:
     """The command line."""
@@ -78,6 +80,7 @@ class Bar:
         self.names = {number: node["class_type"].removeprefix("GGTalker") for number, node in prompt.items()}
         self.node, self.text, self.share = "", "", 0.0
         self.began = time.monotonic()
+        self.told = self.began
         self.live = sys.stdout.isatty()
 
     def __call__(self, event: Event) -> None:
@@ -96,6 +99,9 @@ class Bar:
             return
         if self.live:
             print("\r" + self._line(), end="\x1b[K", flush=True)
+        elif self.node and time.monotonic() - self.told > QUIET_S:
+            self.told = time.monotonic()
+            print(self._line(), flush=True)
 
     def _line(self) -> str:
         filled = round(24 * self.share)

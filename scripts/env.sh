@@ -15,7 +15,10 @@ stamp() { cat "$@" | sha256sum | cut -c1-16; }
 ensure_venv() {
   local want
   want="$(stamp "$ROOT/requirements.txt" "$ROOT/requirements-dev.txt" "$ROOT/scripts/env.sh")-${1:-run}"
-  if [ -f "$VENV/.ready" ] && grep -qx "$want" "$VENV/.ready"; then return 0; fi
+  # what suffices for development suffices for a run
+  if [ -f "$VENV/.ready" ] && grep -qxE "$want|${want%-run}-dev" "$VENV/.ready"; then return 0; fi
+  "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || {
+    echo "Python 3.10 or newer is needed; PYTHON=/path/to/python3 names another one" >&2; return 1; }
   say "Preparing Python packages in .venv (once; a few minutes)"
   [ -x "$PY" ] || "${PYTHON:-python3}" -m venv "$VENV"
   "$PY" -c 'import torch' 2>/dev/null || "$PY" -m pip install -q "$TORCH_SPEC"
@@ -37,6 +40,7 @@ ensure_comfyui() {
   local want; want=$(stamp "$COMFY/requirements.txt" "$ROOT/scripts/env.sh")
   if [ -f "$VENV/.comfyui-ready" ] && grep -qx "$want" "$VENV/.comfyui-ready" && [ -d "$ROOT/.comfyui/site" ]; then return 0; fi
   say "Preparing the packages of ComfyUI (once; 1-4 minutes)"
+  mkdir -p "$ROOT/.comfyui"
   # Its media templates weigh 500 MB; kornia and spandrel are optional; the others are installed without dependencies below.
   grep -vE '^(torch|torchvision|torchaudio|torchsde|kornia|spandrel|comfyui-workflow-templates)\b|^#|^$' \
     "$COMFY/requirements.txt" > "$ROOT/.comfyui/requirements.txt"
