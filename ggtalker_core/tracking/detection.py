@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .crops import FACE_MARGIN, Square, stack
-from .networks.face_detector import INPUT_PX
+from .topology import DETECTOR_PX
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,10 +135,10 @@ def _letterbox(frame: NDArray[np.uint8], window: tuple[int, int, int]) -> NDArra
     height, width = frame.shape[:2]
     left, top = max(x0, 0), max(y0, 0)
     part = frame[top : min(y0 + side, height), left : min(x0 + side, width)]
-    scale = INPUT_PX / side
+    scale = DETECTOR_PX / side
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
-    out = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
-    x, y = min(round((left - x0) * scale), INPUT_PX - size[0]), min(round((top - y0) * scale), INPUT_PX - size[1])
+    out = np.zeros((DETECTOR_PX, DETECTOR_PX, 3), np.uint8)
+    x, y = min(round((left - x0) * scale), DETECTOR_PX - size[0]), min(round((top - y0) * scale), DETECTOR_PX - size[1])
     out[y : y + size[1], x : x + size[0]] = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
     return out
 

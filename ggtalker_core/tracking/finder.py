@@ -11,8 +11,7 @@ from ..progress import Progress, silent
 from .crops import Square, cut_out, square_of_points, stack, to_frame
 from .cuts import CutDetector
 from .detection import Face, find_faces, overlap
-from .networks.face_mesh import INPUT_PX, N_MESH
-from .topology import OUTER_EYE_LEFT, OUTER_EYE_RIGHT
+from .topology import MESH_PX, N_MESH, OUTER_EYE_LEFT, OUTER_EYE_RIGHT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,12 +167,12 @@ class FaceFinder:
         part = [(i, square) for i, square in enumerate(squares) if square is not None]
         if not part:
             return
-        crops = [cut_out(frames[i], square, INPUT_PX) for i, square in part]
+        crops = [cut_out(frames[i], square, MESH_PX) for i, square in part]
         with torch.inference_mode():
             points, scores = (x.cpu() for x in self._networks.mesh(stack(crops, self._device)))
         for k, (i, square) in enumerate(part):
             score = float(scores[k])
-            placed = to_frame(np.asarray(points[k]), square, INPUT_PX)
+            placed = to_frame(np.asarray(points[k]), square, MESH_PX)
             eyes_px = float(np.linalg.norm(placed[OUTER_EYE_LEFT] - placed[OUTER_EYE_RIGHT]))
             good = score >= self._min_presence and eyes_px >= _LEAST_EYES_PX
             results[i].score = score
@@ -227,7 +226,7 @@ def _portrait(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import cv2
     import numpy as np
 
-    a, b = INPUT_PX // 6, INPUT_PX * 5 // 6
+    a, b = MESH_PX // 6, MESH_PX * 5 // 6
     grey = cv2.cvtColor(crop[a:b, a:b], cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (_PORTRAIT_PX, _PORTRAIT_PX), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 

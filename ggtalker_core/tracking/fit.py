@@ -10,10 +10,19 @@ from .config import TrackConfig
 from .face_model import FaceModel, face_model
 from .gaze import fit_gaze
 from .identity_fit import Person, SharedPriors, fit_person, keyframes
-from .networks.face_mesh import N_MESH
 from .solver import EXPRESSION, JAW, N_UNKNOWNS, ROTATION, TRANSLATION, Motion, Observed, Priors, project, solve
 from .start import first_motion
-from .topology import LID_PAIRS_LEFT, LID_PAIRS_RIGHT, LIDS, LIP_PAIRS, LIPS, OUTER_EYE_LEFT, OUTER_EYE_RIGHT, OVAL
+from .topology import (
+    LID_PAIRS_LEFT,
+    LID_PAIRS_RIGHT,
+    LIDS,
+    LIP_PAIRS,
+    LIPS,
+    N_MESH,
+    OUTER_EYE_LEFT,
+    OUTER_EYE_RIGHT,
+    OVAL,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor

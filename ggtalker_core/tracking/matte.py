@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .crops import stack
-from .networks.person_matte import INPUT_PX
+from .topology import MATTE_PX
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,11 +23,11 @@ def person_matte(
     import torch
 
     height, width = frame.shape[:2]
-    small = cv2.resize(frame, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(frame, (MATTE_PX, MATTE_PX), interpolation=cv2.INTER_AREA)
     with torch.inference_mode():
         cover = network(stack([np.asarray(small, dtype=np.uint8)], device))[0, 0].cpu().numpy()
     if landmarks_px is not None:
-        scale = np.array([INPUT_PX / width, INPUT_PX / height])
+        scale = np.array([MATTE_PX / width, MATTE_PX / height])
         cover = _joined_to(cover, np.asarray(landmarks_px[:468], dtype=np.float64) * scale)
     full = cv2.resize(cover, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.clip(np.rint(full * 255), 0, 255).astype(np.uint8)
@@ -41,7 +41,7 @@ def _joined_to(cover: NDArray[np.float32], points: NDArray[np.float64]) -> NDArr
     count, labels = cv2.connectedComponents((cover > 0.5).astype(np.uint8))
     if count <= 2:  # the ground and one person
         return cover
-    inside = points[((points >= 0) & (points < INPUT_PX)).all(1)].astype(int)
+    inside = points[((points >= 0) & (points < MATTE_PX)).all(1)].astype(int)
     votes = np.bincount(labels[inside[:, 1], inside[:, 0]], minlength=count)
     votes[0] = 0
     if votes.max() == 0:

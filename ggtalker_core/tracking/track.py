@@ -13,9 +13,9 @@ from ..types import N_LANDMARKS, ReferenceClip, Track
 from .config import TrackConfig
 from .finder import FaceFinder, FoundFaces
 from .fit import Fitted, Landmarks, fit_landmarks
-from .networks.face_mesh import N_MESH
 from .people import Shot, breaks_of, shots_of
 from .report import Findings, frame_ranges, report_text
+from .topology import N_MESH
 from .unwrap import unwrapped
 
 if TYPE_CHECKING:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -148,3 +152,12 @@ def test_a_face_elsewhere_may_be_another_person() -> None:
 def test_short_runs_are_mistakes() -> None:
     valid = torch.tensor([1, 1, 1, 1, 0, 1, 1, 0, 1, 1, 1], dtype=torch.bool)
     assert _without_short_runs(valid, 3).int().tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1]
+
+
+def test_importing_the_tracking_stays_light() -> None:
+    root = Path(__file__).resolve().parents[2]
+    code = (
+        f"import sys; sys.path.insert(0, {str(root)!r}); import ggtalker_core.tracking; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -11,7 +11,8 @@ from safetensors.numpy import load_file
 
 from ggtalker_core.errors import MissingWeightsError
 from ggtalker_core.tracking.networks import FaceMesh, load, load_face_networks
-from ggtalker_core.tracking.networks.face_mesh import LEFT_EYE, LIPS, RIGHT_EYE, region_frame, resample
+from ggtalker_core.tracking.networks.face_mesh import region_frame, resample
+from ggtalker_core.tracking.topology import REGION_LEFT_EYE, REGION_LIPS, REGION_RIGHT_EYE
 
 from .drawn_face import drawn_face
 
@@ -51,9 +52,11 @@ def test_networks_do_not_mix_frames_of_a_batch() -> None:
 
 
 def test_index_sets_are_mirrored_and_disjoint() -> None:
-    assert len(LIPS) == len(set(LIPS)) == 80
-    assert len(RIGHT_EYE) == len(LEFT_EYE) == 71
-    assert not set(RIGHT_EYE) & set(LEFT_EYE) and not set(LIPS) & set(LEFT_EYE + RIGHT_EYE)
+    assert len(REGION_LIPS) == len(set(REGION_LIPS)) == 80
+    assert len(REGION_RIGHT_EYE) == len(REGION_LEFT_EYE) == 71
+    assert not set(REGION_RIGHT_EYE) & set(REGION_LEFT_EYE) and not set(REGION_LIPS) & set(
+        REGION_LEFT_EYE + REGION_RIGHT_EYE
+    )
 
 
 def test_region_frame_follows_a_turned_square() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..topology import DETECTOR_PX
 from .layers import ResidualBlock, SameConv
 
-INPUT_PX = 128
 N_ANCHORS = 896
 _SCORE_CLIP = 100.0  # logits, as in the source's graph
 
@@ -47,7 +47,7 @@ class FaceDetector(nn.Module):
         mouth centre, right ear, left ear.
         """
         raw, logits = self(image)
-        values = raw.unflatten(-1, (8, 2)) / INPUT_PX  # [B, 896, 8, 2]: centre, size, six points
+        values = raw.unflatten(-1, (8, 2)) / DETECTOR_PX  # [B, 896, 8, 2]: centre, size, six points
         centre = values[:, :, 0] + self.anchors
         half = values[:, :, 1] / 2
         points = values[:, :, 2:] + self.anchors[:, None]

@@ -13,36 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..topology import LEFT_IRIS, MESH_PX, N_MESH, REGION_LEFT_EYE, REGION_LIPS, REGION_RIGHT_EYE, RIGHT_IRIS
 from .layers import ResidualBlock, SameConv
 
-INPUT_PX = 192
-N_MESH = 468
+INPUT_PX = MESH_PX
 _FEATURE_PX = 48  # side of the features that the regions look at
 _REGION_PX = 16
 _REGION_MARGIN = 1.5  # of the region's box
-
-LIPS = (
-    61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,  # outer
-    78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,  # inner
-    76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 184, 74, 73, 72, 11, 302, 303, 304, 408,  # near outer
-    62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 183, 42, 41, 38, 12, 268, 271, 272, 407,  # near inner
-)  # fmt: skip
-RIGHT_EYE = (
-    33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173,  # lid edges
-    130, 25, 110, 24, 23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190,
-    226, 31, 228, 229, 230, 231, 232, 233, 244, 113, 225, 224, 223, 222, 221, 189,
-    35, 124, 46, 53, 52, 65, 143, 111, 117, 118, 119, 120, 121, 128, 245,
-    156, 70, 63, 105, 66, 107, 55, 193,
-)  # fmt: skip
-LEFT_EYE = (
-    263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398,  # lid edges
-    359, 255, 339, 254, 253, 252, 256, 341, 463, 467, 260, 259, 257, 258, 286, 414,
-    446, 261, 448, 449, 450, 451, 452, 453, 464, 342, 445, 444, 443, 442, 441, 413,
-    265, 353, 276, 283, 282, 295, 372, 340, 346, 347, 348, 349, 350, 357, 465,
-    383, 300, 293, 334, 296, 336, 285, 417,
-)  # fmt: skip
-RIGHT_IRIS = (468, 469, 470, 471, 472)
-LEFT_IRIS = (473, 474, 475, 476, 477)
 
 
 def _chain(widths: Sequence[int], strides: Sequence[int]) -> nn.Sequential:
@@ -93,21 +70,24 @@ class FaceMesh(nn.Module):
         self.last = ResidualBlock(32, 32)
         self.mesh = nn.Conv2d(32, 3 * N_MESH, 3, 3)
         self.presence = nn.Conv2d(32, 1, 3, 3)
-        self.lips = _Region([len(LIPS)])
-        self.right_eye = _Region([len(RIGHT_EYE), len(RIGHT_IRIS)])
-        self.left_eye = _Region([len(LEFT_EYE), len(LEFT_IRIS)])
+        self.lips = _Region([len(REGION_LIPS)])
+        self.right_eye = _Region([len(REGION_RIGHT_EYE), len(RIGHT_IRIS)])
+        self.left_eye = _Region([len(REGION_LEFT_EYE), len(LEFT_IRIS)])
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """See the class; z is the mesh's relative depth (irises: mean of their lid edge)."""
         early = self.early(self.stem(image))  # [B, 32, 48, 48]
         features = self.last(self.squeeze(self.body(early)))
         mesh = self.mesh(features).flatten(1).unflatten(1, (N_MESH, 3))  # [B, 468, 3]
-        iris_depth = [mesh[:, list(e[:16]), 2:].mean(1, keepdim=True).expand(-1, 5, -1) for e in (RIGHT_EYE, LEFT_EYE)]
+        iris_depth = [
+            mesh[:, list(e[:16]), 2:].mean(1, keepdim=True).expand(-1, 5, -1)
+            for e in (REGION_RIGHT_EYE, REGION_LEFT_EYE)
+        ]
         points = torch.cat([mesh, *(torch.cat([mesh.new_zeros(len(mesh), 5, 2), z], -1) for z in iris_depth)], 1)
         for region, corners, index_sets in (
-            (self.lips, (61, 291), (LIPS,)),
-            (self.right_eye, (33, 133), (RIGHT_EYE, RIGHT_IRIS)),
-            (self.left_eye, (362, 263), (LEFT_EYE, LEFT_IRIS)),
+            (self.lips, (61, 291), (REGION_LIPS,)),
+            (self.right_eye, (33, 133), (REGION_RIGHT_EYE, RIGHT_IRIS)),
+            (self.left_eye, (362, 263), (REGION_LEFT_EYE, LEFT_IRIS)),
         ):
             frame = region_frame(mesh[..., :2], corners, index_sets[0])
             for found, indices in zip(region(resample(early, frame)), index_sets):
@@ -121,7 +101,7 @@ def region_frame(mesh: Tensor, corners: tuple[int, int], subset: Sequence[int]) 
     mesh: [B, 468, 2] in crop pixels. Returns [B, 2, 3], which takes cells of the region grid (0..16) to pixels of the
     48x48 features.
     """
-    points = mesh * (_FEATURE_PX / INPUT_PX)
+    points = mesh * (_FEATURE_PX / MESH_PX)
     left, right = points[:, corners[0]], points[:, corners[1]]
     angle = torch.atan2(right[:, 1] - left[:, 1], right[:, 0] - left[:, 0])
     cos, sin = angle.cos(), angle.sin()
@@ -150,4 +130,4 @@ def resample(features: Tensor, frame: Tensor) -> Tensor:
 def _to_crop(points: Tensor, frame: Tensor) -> Tensor:
     """Points of a region head [B, n, 2] (four units per pixel of the features) to pixels of the crop."""
     linear, shift = frame[:, :, :2], frame[:, :, 2]
-    return points @ linear.transpose(1, 2) + shift[:, None] * (INPUT_PX / _FEATURE_PX)
+    return points @ linear.transpose(1, 2) + shift[:, None] * (MESH_PX / _FEATURE_PX)

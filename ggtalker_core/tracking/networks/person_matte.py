@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from .layers import SameConv
 
-INPUT_PX = 256
-
 
 def _mean(x: Tensor) -> Tensor:
     return x.mean((2, 3), keepdim=True)
