@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from ..ggtalker_core.types import Avatar, TalkingVideo
 
+VIEW_TAG = "ggtalker_view"  # in the marks of a head that is not seen by the clip's own camera
+
 
 def region_input() -> io.Combo.Input:
     """The choice of what is replaced."""
@@ -80,6 +82,10 @@ class InpaintBody(io.ComfyNode):
         if head.motion is None or (avatar or head.avatar) is None:
             raise InvalidInputError(
                 "Inpaint Body needs the video of Render Gaussians; this one shows no avatar of GGTalker."
+            )
+        if VIEW_TAG in head.marks:
+            raise InvalidInputError(
+                "The body was filmed from the front only: set orbit_deg to 0, or save the head alone."
             )
         if images is not None:
             head = replace_frames(head, images, mask)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import io
 
 from . import host, marks, wires
-from .inpaint_body import region_input
+from .inpaint_body import VIEW_TAG, region_input
 from .lazy_video import LazyVideo
 
 if TYPE_CHECKING:
@@ -46,6 +46,17 @@ class RenderGaussians(io.ComfyNode):
                 wires.Avatar.Input("avatar", tooltip="From Adapt Avatar or Load Avatar."),
                 wires.Motion.Input("motion", tooltip="From Audio to Expression."),
                 backend_input(),
+                io.Float.Input(
+                    "orbit_deg",
+                    default=0.0,
+                    min=0.0,
+                    max=60.0,
+                    step=1.0,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Swings the camera round the head by so many degrees to both sides. 0: the clip's own camera. "
+                    "The body cannot follow: save the head alone.",
+                ),
             ],
             outputs=[
                 io.Video.Output(
@@ -58,9 +69,11 @@ class RenderGaussians(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, avatar: Avatar, motion: MotionTrack, backend: str = "auto") -> io.NodeOutput:
+    def execute(
+        cls, avatar: Avatar, motion: MotionTrack, backend: str = "auto", orbit_deg: float = 0.0
+    ) -> io.NodeOutput:
         """Prepare the renderer; frames are drawn when somebody pulls them."""
-        return io.NodeOutput(LazyVideo(head_video(avatar, motion, backend)))
+        return io.NodeOutput(LazyVideo(head_video(avatar, motion, backend, orbit_deg)))
 
 
 class RenderTalkingVideo(io.ComfyNode):
@@ -121,13 +134,17 @@ class RenderTalkingVideo(io.ComfyNode):
         return io.NodeOutput(LazyVideo(marked), marks.manifest(marked))
 
 
-def head_video(avatar: Avatar, motion: MotionTrack, backend: str) -> TalkingVideo:
+def head_video(avatar: Avatar, motion: MotionTrack, backend: str, orbit_deg: float = 0.0) -> TalkingVideo:
     """The head alone, lazily; each frame is drawn once, however many nodes look at it."""
     from ..ggtalker_core.gaussians.avatar_renderer import AvatarRenderer
+    from ..ggtalker_core.pipeline import orbit_camera
     from ..ggtalker_core.provenance.consent import check_consent
     from ..ggtalker_core.video import CachedRgbaSource
 
     check_consent(avatar.info.consent)
     with host.ordinary_tensors():
-        head = AvatarRenderer(avatar, backend=backend, device=host.device()).video(motion)
-    return dataclasses.replace(head, source=CachedRgbaSource(head.source, head.count, head.size_px))
+        path = orbit_camera(avatar, motion.count, degrees=orbit_deg) if orbit_deg else None
+        head = AvatarRenderer(avatar, backend=backend, device=host.device()).video(motion, camera=path)
+    tags = {VIEW_TAG: f"orbit of {orbit_deg:g} degrees"} if orbit_deg else {}
+    source = CachedRgbaSource(head.source, head.count, head.size_px)
+    return dataclasses.replace(head, source=source, marks={**head.marks, **tags})

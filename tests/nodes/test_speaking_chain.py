@@ -171,3 +171,17 @@ def test_the_avatar_is_shown_beside_the_clip(node_module: Any, avatar: Any) -> N
         before, after = picture[:, : SIZE[0]].astype(int), picture[:, SIZE[0] :].astype(int)
         assert np.abs(before - after).mean() < 12, "the same person in the same pose"
     assert np.abs(pictures[0].astype(int) - pictures[2]).max() > 20
+
+
+def test_the_head_can_be_seen_from_the_sides_but_not_with_the_body(
+    node_module: Any, core: Any, avatar: Any, motion: Any
+) -> None:
+    render, inpaint = node_module("render").RenderGaussians, node_module("inpaint_body").InpaintBody
+    front = list(render.execute(avatar, motion).args[0].frames())
+    orbit = render.execute(avatar, motion, orbit_deg=40.0).args[0]
+    seen = list(orbit.frames())
+    quarter = motion.count // 4
+    assert np.abs(seen[0].rgb.astype(int) - front[0].rgb).mean() < 1, "the path begins in front"
+    assert np.abs(seen[quarter].rgb.astype(int) - front[quarter].rgb).mean() > 3
+    with pytest.raises(core("errors").InvalidInputError, match="orbit_deg"):
+        inpaint.execute(orbit)
