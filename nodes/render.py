@@ -54,7 +54,7 @@ class RenderGaussians(io.ComfyNode):
                     step=1.0,
                     optional=True,
                     advanced=True,
-                    tooltip="Swings the camera round the head by so many degrees to both sides. 0: the clip's own camera. "
+                    tooltip="Swings the camera round the head by so many degrees to both sides. 0: the clip's camera. "
                     "The body cannot follow: save the head alone.",
                 ),
             ],
