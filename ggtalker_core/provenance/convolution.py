@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CONSTRAINT = 13  # 4,096 states: 1.3 dB better than the usual 7, and still only 16 ms a decoding
+CONSTRAINT = 13  # 4,096 states: 1.3 dB better than the usual 7, and still quick
 GENERATORS = (0o10533, 0o10675, 0o17661)  # the best of this length (Proakis, Digital Communications, table 8-2-2)
 _STATES = 1 << (CONSTRAINT - 1)
 
