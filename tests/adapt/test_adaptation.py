@@ -217,7 +217,7 @@ def test_frames_without_a_face_are_left_out(scene):
 
 
 def test_presets():
-    assert AdaptConfig.draft().uv_size == 128 and AdaptConfig.standard().uv_size == 256
+    assert AdaptConfig.draft().uv_size == 160 and AdaptConfig.standard().uv_size == 256
     assert AdaptConfig.full().uv_size == 512 and any(s.fit_colors for s in AdaptConfig.full().stages)
     assert AdaptConfig.named("draft") == AdaptConfig.draft()
     with pytest.raises(InvalidInputError, match="no preset"):
