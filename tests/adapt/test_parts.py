@@ -99,10 +99,10 @@ def test_map_prior_knows_limits_neighbours_and_blind_spots():
 
 
 def test_neck_line_fades_between_its_bars():
-    bars = np.array([[[0, 20], [40, 30]], [[0, 30], [40, 40]]], np.float32)
+    bars = np.array([[[-10, 20], [50, 20]], [[-10, 30], [50, 30]]], np.float32)
     weight = above_neck(bars, 60, 40)
-    assert weight[5].min() == 1 and weight[55].max() == 0
-    assert weight[25, 0] == pytest.approx(0.45, abs=0.06) and weight[35, 39] == pytest.approx(0.42, abs=0.06)
+    assert weight[5, 15:25].min() == 1 and weight[55].max() == 0
+    assert weight[25, 0] == pytest.approx(0.45, abs=0.06) and weight[25, 39] == pytest.approx(0.45, abs=0.06)
     track = synthetic_track(3, (64, 64))
     head = load_head()
     chin = chin_height_m(head, track.shape)
@@ -110,6 +110,15 @@ def test_neck_line_fades_between_its_bars():
     pixels = NeckLine.under(chin).pixels(track, 1)
     chin_px = track.landmarks_px[1, 152].numpy()
     assert abs(pixels[0, :, 1].mean() - chin_px[1]) < 4 and pixels[1, :, 1].mean() > pixels[0, :, 1].mean()
+
+
+def test_the_neck_line_rises_beside_the_neck_where_shoulders_are():
+    bars = np.array([[[20, 40], [40, 40]], [[20, 44], [40, 44]]], np.float32)
+    weight = above_neck(bars, 60, 60)
+    assert weight[38, 30] == 1 and weight[30, 12] == 1  # the neck, and long hair near the cheek
+    assert weight[38, 5] == 0 and weight[38, 55] == 0  # shoulders
+    turned = above_neck(np.array([[[20, 40], [34, 54]], [[17, 43], [31, 57]]], np.float32), 60, 60)
+    assert turned[40, 27] == 1 and turned[58, 5] == 0 and turned[50, 12] == 0 and turned[50, 50] == 1
 
 
 def test_crops_hold_the_head_and_their_cameras_agree_with_the_clips():
