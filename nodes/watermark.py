@@ -26,7 +26,7 @@ class Watermark(io.ComfyNode):
             category="GGTalker/video",
             description="Marks a video as synthetic: a label people see and an id that machines read. Put it last, "
             "right before Save Video.",
-            search_aliases=["mark as ai", "label", "provenance", "invisible watermark", "ai generated", "c2pa"],
+            search_aliases=["mark as ai", "label", "provenance", "invisible watermark", "ai generated"],
             inputs=[
                 io.MultiType.Input(
                     "video",
