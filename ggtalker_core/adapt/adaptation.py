@@ -19,7 +19,7 @@ from ..gaussians.avatar_renderer import rest_vertices
 from ..gaussians.drive import same_branch
 from ..gaussians.rigging import Rig, make_rig, triangle_areas
 from ..gaussians.texels import Texels, initial_texels, read_map, write_map
-from ..progress import Progress, SubProgress, silent
+from ..progress import Progress, SubProgress, patiently, silent
 from ..types import Avatar, AvatarInfo
 from .checks import check_match, checked_consent, usable_frames
 from .colors import first_colors
@@ -108,7 +108,8 @@ class _Adaptation:
             self.clip, self.track, self.usable, self.head, self.config, self.matte_of,
             SubProgress(progress, 0.0, _PREPARED),
         )  # fmt: skip
-        fitter, drawn, offset = self._fitter(prepared)
+        begin = SubProgress(progress, _PREPARED, _PREPARED)
+        fitter, drawn, offset = patiently(lambda: self._fitter(prepared), begin, "first shape and colours")
         throttle = Throttle(self.config.preview_every_s)
         sub = SubProgress(progress, _PREPARED, _FITTED)
 

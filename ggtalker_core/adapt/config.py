@@ -159,3 +159,21 @@ class AdaptConfig:
         if preset not in presets:
             raise InvalidInputError(f"There is no preset '{preset}': choose {', '.join(presets)}.")
         return presets[preset]()
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """How a track is made to agree with a finished avatar; the rates are those of the adaptation."""
+
+    steps: int = 14  # a frame; each starts from the correction of the frame before
+    first_steps: int = 40  # where there is none before
+    decay: float = 0.2  # learning rate at the last step, as a share of the first
+    carry: float = 0.9  # share of the last frame's correction that the next one starts with
+    max_box_px: int = 512
+    rates: Rates = field(default_factory=Rates)
+    weights: Weights = field(default_factory=Weights)
+
+    @classmethod
+    def tiny(cls) -> RefineConfig:
+        """For tests."""
+        return cls(steps=3, first_steps=6, max_box_px=64)

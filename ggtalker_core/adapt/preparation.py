@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..body.plate import median_plate
+from ..progress import patiently
 from ..types import BodyLoop
 from .body_loop import encode_jpeg, encode_png, find_loop
 from .config import AdaptConfig
@@ -78,7 +79,7 @@ def prepare(
     neck = NeckLine.under(chin_m)
     landmarks = track.landmarks_px.numpy()
     loop = find_loop(clip, track, usable, max(1, round(config.loop_s * float(track.fps))))
-    room_m = hair_room_m(clip, track, loop, head, neck, matte_of)
+    room_m = patiently(lambda: hair_room_m(clip, track, loop, head, neck, matte_of), progress, "looking at the hair")
     plan = plan_crops(head, track, config.max_box_px, chin_m, room_m)
     budget = max(
         config.min_frames, config.memory_mb * 1_000_000 // (plan.out_width * plan.out_height * BYTES_PER_PIXEL)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
+from ..adapt.config import RefineConfig
 from ..errors import InvalidInputError
 
 # Points of the 478-landmark face mesh.
@@ -35,6 +36,8 @@ class EvaluateConfig:
     plate_frames: int = 24
     plate_still: float = 0.35  # share of the background that must stand still for a plate of the whole clip
     sheet_rows: int = 6
+    refine: bool = True  # also score with the motion of the test frames refined against their pictures
+    refinement: RefineConfig = field(default_factory=RefineConfig)
 
     def __post_init__(self) -> None:
         """Check the numbers that a user can set."""
@@ -46,4 +49,4 @@ class EvaluateConfig:
     @classmethod
     def tiny(cls) -> EvaluateConfig:
         """For tests: few frames."""
-        return cls(test_step=2, plate_frames=4, sheet_rows=2)
+        return cls(test_step=2, plate_frames=4, sheet_rows=2, refinement=RefineConfig.tiny())

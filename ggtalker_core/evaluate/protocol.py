@@ -2,6 +2,8 @@
 
 The fit is handed a clip that ends before the first test frame. The test frames are read by the tracker (landmarks
 only: shape, focal length and everything else that is shared come from the fit), by the mask, and by the comparison.
+A second score is of the same avatar with the test frames' motion refined against their own pictures: what re-enactment
+may do, but it looks at the test frames, so both stand side by side.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import numpy as np
 
 from ..adapt.geometry import NeckLine, chin_height_m
 from ..adapt.matte import keep_person
+from ..adapt.refine import refine_track
 from ..body.plate import fill, median_plate, person_free
 from ..errors import NoFaceError
 from ..gaussians.avatar_renderer import AvatarRenderer
@@ -114,14 +117,22 @@ def self_reenactment(
         test_track = tools.track_held_out(test_clip, fitted.track, part)
     if not bool(test_track.valid.any()):
         raise NoFaceError(f"No face was found in the last part of '{clip.name}', which is the test.")
+    refined = None
+    if evaluate.refine:
+        with watch.stage("refine"):
+            refined = refine_track(
+                fitted.avatar, test_clip, test_track, evaluate.refinement, matte_of=tools.matte, backend=config.backend,
+                device=device, progress=SubProgress(progress, 0.85, 0.93, "Test frames: "),
+            )  # fmt: skip
     renderer = AvatarRenderer(fitted.avatar, backend=config.backend, device=device)
-    bench = _Bench(fitted, test_clip, test_track, renderer, tools, evaluate, watch)
-    ours, nearest, rows, scored = bench.run(SubProgress(progress, 0.85, 1.0, "Comparing: "))
+    bench = _Bench(fitted, test_clip, test_track, refined, renderer, tools, evaluate, watch)
+    ours, again, nearest, rows, scored = bench.run(SubProgress(progress, 0.93, 1.0, "Comparing: "))
     return Evaluation(
         clip=clip.name, preset=config.preset, device=device, frames_fit=fit_clip.count, frames_test=test_clip.count,
         frames_scored=len(scored), size_px=clip.size_px, seconds=dict(watch.wall_s), cpu_seconds=dict(watch.cpu_s),
-        peak_memory_mb=peak_memory_mb(), peak_gpu_memory_mb=peak_gpu_memory_mb(device), ours=ours, nearest=nearest,
-        rows=tuple(rows), frames=tuple(fit_clip.count + i for i in scored), clip_sha256=clip.sha256,
+        peak_memory_mb=peak_memory_mb(), peak_gpu_memory_mb=peak_gpu_memory_mb(device), ours=ours,
+        refined=again if refined else None, nearest=nearest, rows=tuple(rows),
+        frames=tuple(fit_clip.count + i for i in scored), clip_sha256=clip.sha256,
     )  # fmt: skip
 
 
@@ -132,13 +143,14 @@ class _Bench:
     fitted: Fitted
     clip: ReferenceClip
     track: Track
+    refined: Track | None  # the same frames, also fitted to their pictures
     renderer: AvatarRenderer
     tools: Tools
     config: EvaluateConfig
     watch: Stopwatch
 
-    def run(self, progress: Progress) -> tuple[Scores, Scores, list[Row], list[int]]:
-        """Scores of ours and of the nearest frame, rows for the sheet, the test frames that were scored."""
+    def run(self, progress: Progress) -> tuple[Scores, Scores, Scores, list[Row], list[int]]:
+        """Scores of ours, of ours refined and of the nearest frame; rows for the sheet; the frames that were scored."""
         head = self.renderer.head.to("cpu")
         neck = NeckLine.under(chin_height_m(head, self.fitted.track.shape))
         chosen = [i for i in range(0, self.clip.count, self.config.test_step) if bool(self.track.valid[i])]
@@ -148,13 +160,13 @@ class _Bench:
             pictures.put(j, RgbaFrame(image))
         plate = self._plate()
         scale = self.config.reference_px / max(self.clip.size_px)
-        ours, nearest, rows = Scores(scale), Scores(scale), list[Row]()
+        ours, again, nearest, rows = Scores(scale), Scores(scale), Scores(scale), list[Row]()
         shown = set(np.unique(np.linspace(0, len(chosen) - 1, self.config.sheet_rows).round().astype(int)).tolist())
         for k, (i, original) in enumerate(_picked(self.clip, chosen)):
             progress(k, len(chosen), f"test frame {k + 1} of {len(chosen)}")
             mask, matte = self._mask(i, original, neck)
-            drawn, alpha = self._draw(i)
             behind = plate if plate is not None else fill(original, person_free(matte))
+            drawn, alpha = self._draw(self.track, i)
             made = paste(original, drawn, mask, behind, alpha)
             other = paste(original, pictures.get(neighbours[i]).rgb, mask)
             error = ours.add(original, made, mask)
@@ -162,9 +174,14 @@ class _Bench:
             truth = self.tools.landmarks(original)
             ours.add_landmarks(truth, self.tools.landmarks(made))
             nearest.add_landmarks(truth, self.tools.landmarks(other))
+            if self.refined is not None:
+                drawn, alpha = self._draw(self.refined, i)
+                better = paste(original, drawn, mask, behind, alpha)
+                again.add(original, better, mask)
+                again.add_landmarks(truth, self.tools.landmarks(better))
             if k in shown:
                 rows.append(Row(self.fitted.clip.count + i, original, made, other, error))
-        return ours, nearest, rows, chosen
+        return ours, again, nearest, rows, chosen
 
     def _neighbours(self, chosen: list[int]) -> dict[int, int]:
         """For each test frame the frame of the fit part that looks most like it."""
@@ -194,10 +211,10 @@ class _Bench:
         above = head_weight(points, neck.pixels(self.track, i), image.shape[0], image.shape[1])
         return head_mask(matte, above, points, self.config), matte
 
-    def _draw(self, i: int) -> tuple[Image, NDArray[np.uint8]]:
+    def _draw(self, track: Track, i: int) -> tuple[Image, NDArray[np.uint8]]:
         """Our head in a test frame: premultiplied over black, and its coverage."""
         with self.watch.stage("render"):
-            rendered, box = self.renderer.render_pose(HeadPose.of_track(self.track, i, i + 1))
+            rendered, box = self.renderer.render_pose(HeadPose.of_track(track, i, i + 1))
             width, height = self.clip.size_px
             rgb, alpha = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
             rows, columns = slice(box.y0, box.y1), slice(box.x0, box.x1)

@@ -20,7 +20,8 @@ _SHOWN = (
 )
 _PROTOCOL = (
     "first int(n*10/11) frames fit, the rest test; test frames tracked from landmarks only; head pasted through the "
-    "original frame's head mask, for both"
+    "original frame's head mask, for all; ours_refined: the test frames' motion also fitted to their pictures, the map "
+    "held still"
 )
 
 
@@ -40,6 +41,7 @@ class Evaluation:
     peak_memory_mb: float | None
     peak_gpu_memory_mb: float | None
     ours: Scores
+    refined: Scores | None  # ours, with the motion of the test frames refined against their pictures
     nearest: Scores
     rows: tuple[Row, ...]
     frames: tuple[int, ...]  # of the whole clip, that were scored
@@ -52,21 +54,24 @@ class Evaluation:
             "frames_test": self.frames_test, "frames_scored": self.frames_scored, "size_px": list(self.size_px),
             "seconds": _rounded(self.seconds), "cpu_seconds": _rounded(self.cpu_seconds),
             "peak_memory_mb": self.peak_memory_mb, "peak_gpu_memory_mb": self.peak_gpu_memory_mb,
-            "ours": self.ours.summary(), "nearest_frame": self.nearest.summary(), "clip_sha256": self.clip_sha256,
-            "protocol": _PROTOCOL,
+            "ours": self.ours.summary(), "ours_refined": self.refined.summary() if self.refined else None,
+            "nearest_frame": self.nearest.summary(), "clip_sha256": self.clip_sha256, "protocol": _PROTOCOL,
         }  # fmt: skip
 
     def text(self) -> str:
         """A table for a person."""
-        ours, nearest = self.ours.summary(), self.nearest.summary()
+        columns = [("ours", self.ours), ("nearest frame", self.nearest)]
+        if self.refined is not None:
+            columns.insert(1, ("refined", self.refined))
+        values = [scores.summary() for _, scores in columns]
         lines = [
             f"{self.clip}, {self.preset}, {self.device}: {self.frames_fit} frames fitted, {self.frames_scored} of "
             f"{self.frames_test} held-out frames scored",
-            f"{'':28s}{'ours':>10s}{'nearest frame':>16s}",
+            f"{'':28s}" + "".join(f"{name:>16s}" for name, _ in columns),
         ]
         for key, name, unit in _SHOWN:
             label = f"{name} [{unit}]" if unit else name
-            lines.append(f"{label:28s}{_number(ours[key]):>10s}{_number(nearest[key]):>16s}")
+            lines.append(f"{label:28s}" + "".join(f"{_number(value[key]):>16s}" for value in values))
         times = ", ".join(f"{name} {value:.0f} s" for name, value in self.seconds.items())
         memory = "not measured" if self.peak_memory_mb is None else f"{self.peak_memory_mb:.0f} MB"
         lines.append(f"{times}; peak memory {memory}")
