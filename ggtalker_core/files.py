@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import InvalidInputError, LimitExceededError, UnreadableFileError, UnsafePathError
+from .progress import Progress, silent
 
 _DRIVE = re.compile(r"^[A-Za-z]:")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$", re.IGNORECASE)
@@ -117,10 +118,12 @@ def check_size(path: str | Path, limits: Limits | None = None) -> int:
     return size
 
 
-def sha256_of(path: str | Path) -> str:
+def sha256_of(path: str | Path, progress: Progress = silent) -> str:
     """The SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
+    size = Path(path).stat().st_size
     with Path(path).open("rb") as file:
         while chunk := file.read(_CHUNK):
+            progress(file.tell(), size, "Checksum")
             digest.update(chunk)
     return digest.hexdigest()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from .errors import BackendUnavailableError, InvalidInputError
-from .progress import Progress, SubProgress, silent
+from .progress import Progress, SubProgress, patiently, silent
 from .video.reader import DEFAULT_FPS
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _READ, _TRACKED = 0.03, 0.4  # shares of the progress bar of create_avatar
 _SPOKEN = 0.15  # of talk
+_warm: set[tuple[str, str, bool]] = set()  # what this process has used before
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,38 @@ def choose_device(name: str = "auto") -> str:
     return name
 
 
+def warm_up(backend: str = "auto", device: str = "cpu", *, training: bool = False, progress: Progress = silent) -> None:
+    """Load and, the first time ever, compile what draws; `progress` is asked meanwhile, so that it can be cancelled.
+
+    Raises:
+        BackendUnavailableError: the named rasteriser cannot be used.
+    """
+    key = (backend, device, training)
+    if key in _warm:
+        return
+    patiently(lambda: _first_use(backend, device, training), progress, "Loading the rasteriser")
+    _warm.add(key)
+
+
+def _first_use(backend: str, device: str, training: bool) -> None:
+    """Draw one Gaussian; for training also take its gradient and make a step of the optimiser."""
+    import torch
+
+    from .render import render
+    from .types import Camera, Gaussians
+
+    row = {name: torch.full((1, 1, n), 0.1, device=device) for name, n in (("means", 3), ("quats", 4), ("scales", 3))}
+    row["means"][..., 2] = 1.0
+    leaf = torch.full((1, 1, 3), 0.5, device=device, requires_grad=training)
+    one = Gaussians(**row, opacities=torch.full((1, 1), 0.5, device=device), colors=leaf)
+    view = Camera(torch.eye(4, device=device)[None], torch.eye(3, device=device)[None], 8, 8)
+    rgb = render(one, view, torch.zeros(3, device=device), backend=backend).rgb
+    if training:
+        optimiser = torch.optim.Adam([leaf])
+        rgb.sum().backward()
+        optimiser.step()
+
+
 def create_avatar(
     video_path: str | Path,
     *,
@@ -133,7 +166,9 @@ def create_avatar(
     config = adapt_config(preset, backend)
     torch_device = choose_device(device)
     progress(0, 1000, "Opening the clip")
-    clip = open_clip(video_path, start_s=start_s, end_s=end_s, fps=fps, limits=limits)
+    clip = open_clip(
+        video_path, start_s=start_s, end_s=end_s, fps=fps, limits=limits, progress=SubProgress(progress, 0.0, _READ)
+    )
     track = track_clip(clip, progress=SubProgress(progress, _READ, _TRACKED, "Tracking: "), device=torch_device)
     avatar = adapt_avatar(
         clip, track, config, consent=consent, resume=resume, name=name or Path(clip.name).stem, device=torch_device,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_T = TypeVar("_T")
+_ASK_EVERY_S = 0.1
 
 
 class Progress(Protocol):
@@ -43,3 +48,28 @@ class SubProgress:
         fraction = self._start + (self._stop - self._start) * (done / max(total, 1))
         text = f"{self._prefix}{message}"
         self._parent(round(fraction * self._resolution), self._resolution, text, preview)
+
+
+def patiently(work: Callable[[], _T], progress: Progress, message: str = "") -> _T:
+    """The result of `work`, which cannot report by itself: it runs in a thread, and `progress` is asked meanwhile.
+
+    For imports, compiling and loading only: when `progress` raises, `work` is left to end by itself, unheard. It must
+    not write files. What it raises is raised here.
+    """
+    results: list[_T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # handed to the caller
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        progress(0, 1, message)
+        thread.join(_ASK_EVERY_S)
+    if errors:
+        raise errors[0]
+    return results[0]

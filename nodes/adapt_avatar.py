@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from ..ggtalker_core.errors import ConsentRequiredError, GGTalkerError
+from ..ggtalker_core.progress import Progress, silent
 from ..ggtalker_core.provenance.consent import BASES, check_consent
 from ..ggtalker_core.types import ConsentRecord
 from . import convert, host, wires
@@ -133,20 +134,22 @@ class AdaptAvatar(io.ComfyNode):
     ) -> io.NodeOutput:
         """Train; what a cancelled run had reached is kept as an avatar file."""
         from ..ggtalker_core.adapt import AdaptConfig, adapt_avatar
+        from ..ggtalker_core.pipeline import warm_up
 
         record = consent(consent_basis, consent_statement, consent_expires)
         config = dataclasses.replace(AdaptConfig.named("tiny" if graph_test else preset), seed=seed)
         with host.job() as job, host.whole_device():
+            warm_up(config.backend, job.device, training=True, progress=job.progress)
             avatar = adapt_avatar(
                 clip, track, config, consent=record, resume=resume, progress=job.progress, device=job.device,
                 on_checkpoint=keep, name=name.strip() or None,
             )  # fmt: skip
-            picture = convert.to_image(beside(avatar, job.device))
+            picture = convert.to_image(beside(avatar, job.device, job.progress))
         report = report_text(avatar)
         return io.NodeOutput(avatar, picture, report, ui=convert.on_node(report, picture[:1]))
 
 
-def beside(avatar: Avatar, device: str, count: int = 3) -> Iterator[NDArray[np.uint8]]:
+def beside(avatar: Avatar, device: str, progress: Progress = silent, count: int = 3) -> Iterator[NDArray[np.uint8]]:
     """Frames of the body loop, each with the avatar in the same pose at its right."""
     import numpy as np
     from PIL import Image
@@ -156,7 +159,8 @@ def beside(avatar: Avatar, device: str, count: int = 3) -> Iterator[NDArray[np.u
 
     head = AvatarRenderer(avatar, device=device).video(avatar.body.track.to_motion())
     person = inpaint(avatar, head)
-    for i in convert.spread(avatar.body.count, count):
+    for done, i in enumerate(convert.spread(avatar.body.count, count)):
+        progress(done, count, "drawing the preview")
         after = next(iter(person.frames(i, i + 1))).rgb
         before = Image.open(BytesIO(avatar.body.frames_jpeg[i])).convert("RGB").resize(person.size_px)
         yield np.concatenate([np.asarray(before), after], axis=1)

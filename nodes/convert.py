@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from ..ggtalker_core.errors import InvalidInputError
+from ..ggtalker_core.progress import Progress
 from ..ggtalker_core.types import N_LANDMARKS, AudioTrack, FrameSource, RgbaFrame
 
 if TYPE_CHECKING:
@@ -49,30 +50,47 @@ def to_audio(track: AudioTrack | None, *, silence_s: float = 0.0) -> dict[str, A
 
 def to_image(frames: Iterable[NDArray[np.uint8]]) -> Tensor:
     """An IMAGE [B, H, W, 3] in [0, 1] from uint8 frames of one size, on ComfyUI's intermediate device."""
+    given = list(frames)
+    image = _blank(len(given), given[0].shape)
+    for row, frame in zip(image, given):
+        _fill(row, frame)
+    return image
+
+
+def to_images_and_mask(
+    frames: Iterable[RgbaFrame], count: int, size_px: tuple[int, int], progress: Progress
+) -> tuple[Tensor, Tensor]:
+    """The IMAGE [B, H, W, 3] and the MASK [B, H, W] of `count` frames, filled as they come.
+
+    Colours are not multiplied by alpha, and 0 where nothing is seen; the mask is 1 where opaque.
+    """
+    width, height = size_px
+    images, masks = _blank(count, (height, width, 3)), _blank(count, (height, width))
+    for done, (frame, image, mask) in enumerate(zip(frames, images, masks), 1):
+        _fill(image, frame.rgb)
+        if frame.alpha is None:
+            mask.fill_(1.0)
+        else:
+            _fill(mask, frame.alpha)
+            seen = mask.unsqueeze(-1)
+            image.div_(seen.clamp_min(1e-3)).clamp_(0, 1).mul_(seen > 0)
+        progress(done, count, "Making frames")
+    return images, masks
+
+
+def _blank(count: int, shape: tuple[int, ...]) -> Tensor:
+    """Room for `count` frames where ComfyUI keeps what travels between nodes."""
     import comfy.model_management as management
-    import numpy as np
     import torch
 
-    stack = torch.from_numpy(np.stack(list(frames)))
-    return (stack.float() / 255.0).to(management.intermediate_device(), management.intermediate_dtype())
+    return torch.empty((count, *shape), device=management.intermediate_device(), dtype=management.intermediate_dtype())
 
 
-def straight(frames: Sequence[RgbaFrame]) -> Tensor:
-    """The IMAGE [B, H, W, 3] of frames with their colours not multiplied by alpha; 0 where nothing is seen."""
+def _fill(row: Tensor, frame: NDArray[np.uint8]) -> None:
+    """Put bytes into a row as numbers from 0 to 1."""
     import torch
 
-    image = to_image(frame.rgb for frame in frames)
-    if all(frame.alpha is None for frame in frames):
-        return image
-    alpha = coverage(frames)[..., None]
-    return torch.where(alpha > 0, (image / alpha.clamp_min(1e-3)).clamp(0, 1), torch.zeros_like(image))
-
-
-def coverage(frames: Sequence[RgbaFrame]) -> Tensor:
-    """The MASK [B, H, W] in [0, 1] of frames: 1 where opaque."""
-    import numpy as np
-
-    return to_image(np.full(f.rgb.shape[:2], 255, np.uint8) if f.alpha is None else f.alpha for f in frames)
+    row.copy_(torch.from_numpy(frame).float() / 255.0)
 
 
 def on_node(report: str, image: Tensor | None = None) -> dict[str, Any]:

@@ -83,11 +83,10 @@ class LazyVideo(Input.Video):
                 f"memory. Save "
                 f"the video directly, or take a range of frames with Video to Images (GGTalker)."
             )
-        frames = list(self.frames())
+        opaque = (RgbaFrame(frame.rgb) for frame in self.frames())
+        images, _ = convert.to_images_and_mask(opaque, self.talking.count, self.talking.size_px, host.NodeProgress())
         audio = None if self.talking.audio is None else convert.to_audio(self.talking.audio)
-        return Types.VideoComponents(
-            images=convert.to_image(frame.rgb for frame in frames), audio=audio, frame_rate=self.talking.fps
-        )
+        return Types.VideoComponents(images=images, audio=audio, frame_rate=self.talking.fps)
 
     def save_to(
         self,
@@ -198,7 +197,8 @@ def as_talking(video: Input.Video) -> TalkingVideo:
 
     start_s, length_s = video.get_active_trim_window()
     end_s = start_s + length_s if length_s else None
-    clip = open_clip(video.get_stream_source(), start_s=start_s, end_s=end_s, fps=None, max_side_px=4096)
+    source = video.get_stream_source()
+    clip = open_clip(source, start_s=start_s, end_s=end_s, fps=None, max_side_px=4096, progress=host.NodeProgress())
     return TalkingVideo(_Decoded(clip.source), clip.count, clip.size_px, clip.fps, clip.audio)
 
 

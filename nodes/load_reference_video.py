@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import Input, io
 
 from ..ggtalker_core.errors import InvalidInputError
+from ..ggtalker_core.progress import Progress, silent
 from . import convert, host, wires
 
 if TYPE_CHECKING:
@@ -119,17 +120,20 @@ class LoadReferenceVideo(io.ComfyNode):
         max_side_px: int = 1024,
     ) -> io.NodeOutput:
         """Open, trim and grade."""
-        with host.job():
-            clip = open_trimmed(file, video, start_s, end_s, fps, max_side_px)
-            frames = [next(iter(clip.frames(i, i + 1))) for i in convert.spread(clip.count, 16)]
+        from ..ggtalker_core.video import pick_frames
+
+        with host.job() as job:
+            clip = open_trimmed(file, video, start_s, end_s, fps, max_side_px, job.progress)
+            preview = convert.to_image(pick_frames(clip.source, convert.spread(clip.count, 16), job.progress))
             audio = convert.to_audio(clip.audio, silence_s=float(clip.duration_s))
         report = clip.report.text()
-        return io.NodeOutput(clip, audio, convert.to_image(frames), report, ui=convert.on_node(report))
+        return io.NodeOutput(clip, audio, preview, report, ui=convert.on_node(report))
 
 
 def open_trimmed(
-    file: str, video: Input.Video | None, start_s: float, end_s: float, fps: float, max_side_px: int
-) -> ReferenceClip:
+    file: str, video: Input.Video | None, start_s: float, end_s: float, fps: float, max_side_px: int,
+    progress: Progress = silent,
+) -> ReferenceClip:  # fmt: skip
     """The clip of a file of the input folder, or of a connected VIDEO inside its own trim window."""
     from ..ggtalker_core.video import open_clip
 
@@ -137,7 +141,10 @@ def open_trimmed(
     if video is None:
         if file == FROM_INPUT:
             raise InvalidInputError("No video is connected. Connect one, or choose a file.")
-        return open_clip(host.input_file(file), start_s=start_s, end_s=end_s or None, fps=rate, max_side_px=max_side_px)
+        path = host.input_file(file)
+        return open_clip(
+            path, start_s=start_s, end_s=end_s or None, fps=rate, max_side_px=max_side_px, progress=progress
+        )
     window_s, length_s = video.get_active_trim_window()
     ends = [window_s + length for length in (length_s, end_s) if length]
     return open_clip(
@@ -146,4 +153,5 @@ def open_trimmed(
         end_s=min(ends) if ends else None,
         fps=rate,
         max_side_px=max_side_px,
+        progress=progress,
     )

@@ -137,14 +137,15 @@ class RenderTalkingVideo(io.ComfyNode):
 def head_video(avatar: Avatar, motion: MotionTrack, backend: str, orbit_deg: float = 0.0) -> TalkingVideo:
     """The head alone, lazily; each frame is drawn once, however many nodes look at it."""
     from ..ggtalker_core.gaussians.avatar_renderer import AvatarRenderer
-    from ..ggtalker_core.pipeline import orbit_camera
+    from ..ggtalker_core.pipeline import orbit_camera, warm_up
     from ..ggtalker_core.provenance.consent import check_consent
     from ..ggtalker_core.video import CachedRgbaSource
 
     check_consent(avatar.info.consent)
-    with host.ordinary_tensors():
+    with host.job() as job:
+        warm_up(backend, job.device, progress=job.progress)
         path = orbit_camera(avatar, motion.count, degrees=orbit_deg) if orbit_deg else None
-        head = AvatarRenderer(avatar, backend=backend, device=host.device()).video(motion, camera=path)
+        head = AvatarRenderer(avatar, backend=backend, device=job.device).video(motion, camera=path)
     tags = {VIEW_TAG: f"orbit of {orbit_deg:g} degrees"} if orbit_deg else {}
     source = CachedRgbaSource(head.source, head.count, head.size_px)
     return dataclasses.replace(head, source=source, marks={**head.marks, **tags})

@@ -89,6 +89,7 @@ class TrackFLAME(io.ComfyNode):
         """Track the clip and draw the overlay."""
         from ..ggtalker_core.head import load_head
         from ..ggtalker_core.tracking import draw_overlay, track_clip
+        from ..ggtalker_core.video import pick_frames
 
         config = settings(quality, smooth)
         with host.job() as job:
@@ -97,7 +98,8 @@ class TrackFLAME(io.ComfyNode):
             track = track_clip(seen, config, landmarks=points, progress=job.progress, device=job.device)
             head = load_head(track.head_model)
             shown = convert.spread(clip.count, 8)
-            drawn = convert.to_image(draw_overlay(track, i, next(iter(clip.frames(i, i + 1))), head) for i in shown)
+            frames = zip(shown, pick_frames(clip.source, shown, job.progress))
+            drawn = convert.to_image(draw_overlay(track, i, frame, head) for i, frame in frames)
         return io.NodeOutput(track, drawn, track.report, ui=convert.on_node(track.report, drawn[:1]))
 
 

@@ -49,11 +49,11 @@ class VideoToImages(io.ComfyNode):
         """Make the frames of the range."""
         lazy = LazyVideo(as_talking(video))
         stop = checked_stop(lazy, first_frame, count)
-        progress, frames = host.NodeProgress(), []
-        for frame in lazy.frames(first_frame, stop):
-            frames.append(frame)
-            progress(len(frames), stop - first_frame)
-        return io.NodeOutput(convert.straight(frames), convert.coverage(frames), float(lazy.get_frame_rate()))
+        frames = lazy.frames(first_frame, stop)
+        progress = host.NodeProgress()
+        images, mask = convert.to_images_and_mask(frames, stop - first_frame, lazy.get_dimensions(), progress)
+        progress.finish()
+        return io.NodeOutput(images, mask, float(lazy.get_frame_rate()))
 
 
 def checked_stop(lazy: LazyVideo, first_frame: int, count: int) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInputError
+from ..progress import Progress, silent
+from ..types import FrameSource
 from .media import Media, error_text
 from .picture import Geometry, to_rgb
 from .timeline import Schedule, Timeline, check_picture, video_stream
@@ -101,32 +103,58 @@ class VideoFrames:
         stop = self.count if stop is None else stop
         if not 0 <= start <= stop <= self.count:
             raise InvalidInputError(f"{self.media.name} has {self.count} frames; {start}..{stop} is not a range in it.")
-        return self._nearest(start, stop)
+        return self._nearest(range(start, stop), silent)
 
-    def _nearest(self, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
-        """For each moment of the schedule the picture that is nearest in time; the earlier one of two equals."""
-        index = start
+    def pick(self, indices: Sequence[int], progress: Progress = silent) -> Iterator[NDArray[np.uint8]]:
+        """Some frames in ascending order, each [H, W, 3] sRGB: no picture is decoded twice, only these are converted.
+
+        Raises:
+            InvalidInputError: they are not ascending frames of the clip.
+            UnreadableFileError: nothing could be decoded there.
+        """
+        if any(b <= a for a, b in zip(indices, indices[1:])) or (indices and not self._holds(indices)):
+            raise InvalidInputError(f"{self.media.name} has {self.count} frames; {list(indices)} are not some of them.")
+        return (frame for run in self._runs(indices) for frame in self._nearest(run, progress))
+
+    def _holds(self, indices: Sequence[int]) -> bool:
+        return indices[0] >= 0 and indices[-1] < self.count
+
+    def _runs(self, indices: Sequence[int]) -> Iterator[list[int]]:
+        """The frames in groups between which a key frame makes a new start cheaper than decoding on."""
+        run: list[int] = []
+        for index in indices:
+            key = self._key_before(self.schedule.time_s(index))
+            if run and key is not None and key > self.schedule.time_s(run[-1]):
+                yield run
+                run = []
+            run.append(index)
+        if run:
+            yield run
+
+    def _nearest(self, indices: Sequence[int], progress: Progress) -> Iterator[NDArray[np.uint8]]:
+        """For each frame of the schedule the picture that is nearest in time; the earlier one of two equals."""
+        if not indices:
+            return
+        k = 0
         held: tuple[Fraction, VideoFrame] | None = None
         image: NDArray[np.uint8] | None = None
-        for time, frame in self._from(self.schedule.time_s(start)):
-            while held is not None and index < stop:
-                wanted = self.schedule.time_s(index)
+        for time, frame in self._from(self.schedule.time_s(indices[0])):
+            progress(k, len(indices), "Reading frames")
+            while held is not None and k < len(indices):
+                wanted = self.schedule.time_s(indices[k])
                 if abs(wanted - held[0]) > abs(time - wanted):
                     break
                 image = to_rgb(held[1], self.geometry) if image is None else image.copy()
                 yield image
-                index += 1
-            if index >= stop:
+                k += 1
+            if k >= len(indices):
                 return
             held, image = (time, frame), None
         if held is None:
-            if index < stop:
-                raise self.media.unreadable("no picture could be decoded from it")
-            return
-        while index < stop:
+            raise self.media.unreadable("no picture could be decoded from it")
+        for _ in range(k, len(indices)):
             image = to_rgb(held[1], self.geometry) if image is None else image.copy()
             yield image
-            index += 1
 
     def _from(self, time_s: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
         """Pictures from at least one before `time_s` on, or from the start where seeking is not exact."""
@@ -166,3 +194,15 @@ class VideoFrames:
             seen_key = seen_key or bool(frame.key_frame)
             if seen_key:
                 yield time, frame
+
+
+def pick_frames(
+    source: FrameSource, indices: Sequence[int], progress: Progress = silent
+) -> Iterator[NDArray[np.uint8]]:
+    """Some frames of any source, in ascending order; `progress` is asked at least once for each."""
+    if isinstance(source, VideoFrames):
+        yield from source.pick(indices, progress)
+        return
+    for done, index in enumerate(indices):
+        progress(done, len(indices), "Reading frames")
+        yield next(iter(source.frames(index, index + 1)))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import LimitExceededError, UnreadableFileError
 from ..files import Limits, check_size, sha256_of
+from ..progress import Progress, silent
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -107,9 +108,9 @@ class Media:
         suffix_name = label if Path(label).suffix.lower() in allowed else "stream"
         return cls(label, choose_demuxer(suffix_name, data[:16], allowed), None, data, limits.max_side_px)
 
-    def sha256(self) -> str:
+    def sha256(self, progress: Progress = silent) -> str:
         """The checksum of the bytes."""
-        return hashlib.sha256(self.data).hexdigest() if self.data is not None else sha256_of(self._path)
+        return hashlib.sha256(self.data).hexdigest() if self.data is not None else sha256_of(self._path, progress)
 
     @property
     def _path(self) -> Path:

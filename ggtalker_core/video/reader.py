@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import UnreadableFileError
 from ..files import Limits
+from ..progress import Progress, SubProgress, silent
 from ..types import AudioTrack, ReferenceClip
 from .config import GradeConfig
 from .decode import VideoFrames
@@ -18,6 +19,7 @@ from .survey import Survey, grade, survey
 from .timeline import Schedule, Timeline, plan, scan
 
 DEFAULT_FPS = Fraction(25)
+_SCANNED, _SURVEYED = 0.1, 0.9  # shares of the progress
 
 
 def open_clip(
@@ -30,6 +32,7 @@ def open_clip(
     limits: Limits | None = None,
     name: str | None = None,
     config: GradeConfig | None = None,
+    progress: Progress = silent,
 ) -> ReferenceClip:
     """Open a video file (or a binary stream) as a clip: upright, trimmed, at a constant rate, read lazily.
 
@@ -42,6 +45,7 @@ def open_clip(
         limits: checked before anything is decoded.
         name: what messages call it; default: the file's name.
         config: when a clip is good, usable, poor.
+        progress: asked while the file is looked through; may raise to cancel.
 
     Raises:
         UnreadableFileError: damaged beyond use, or not a video of an allowed kind.
@@ -50,26 +54,28 @@ def open_clip(
     """
     limits, config = limits or Limits(), config or GradeConfig()
     media = Media.of(path, limits, name=name)
-    timeline = scan(media, limits)
+    timeline = scan(media, limits, SubProgress(progress, 0.0, _SCANNED))
     schedule = plan(timeline, media.name, limits, start_s=start_s, end_s=end_s, fps=fps)
-    found = survey(media, timeline, schedule, config)
+    found = survey(media, timeline, schedule, config, SubProgress(progress, _SCANNED, _SURVEYED))
     _refuse_wreck(media, timeline, found, config)
     stored = fit_size(timeline.width, timeline.height, timeline.pixel_aspect, max_side_px)
     source = VideoFrames(media, timeline, schedule, Geometry(stored, found.orientation))
     duration = schedule.count / schedule.fps
-    audio, found.sound_problem = _sound(media, limits, schedule)
+    audio, found.sound_problem = _sound(media, limits, schedule, progress)
     return ReferenceClip(
         path=media.path, name=media.name, source=source, fps=schedule.fps,
         start_s=float(schedule.origin_s - timeline.start_s), duration_s=duration, audio=audio,
-        report=grade(source.size_px, schedule, timeline, found, audio is not None, config), sha256=media.sha256(),
+        report=grade(source.size_px, schedule, timeline, found, audio is not None, config),
+        sha256=media.sha256(SubProgress(progress, _SURVEYED, 1.0)),
     )  # fmt: skip
 
 
-def _sound(media: Media, limits: Limits, schedule: Schedule) -> tuple[AudioTrack | None, str]:
+def _sound(media: Media, limits: Limits, schedule: Schedule, progress: Progress) -> tuple[AudioTrack | None, str]:
     """The sound of the stretch; where it cannot be decoded none, and why: the pictures are still of use."""
     try:
         length = schedule.count / schedule.fps
-        return extract_audio(media, limits, start_s=schedule.origin_s, duration_s=length), ""
+        ask = SubProgress(progress, _SURVEYED, _SURVEYED)
+        return extract_audio(media, limits, start_s=schedule.origin_s, duration_s=length, progress=ask), ""
     except UnreadableFileError as error:
         return None, str(error)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LimitExceededError, UnreadableFileError
 from ..files import Limits
+from ..progress import Progress, silent
 from ..types import AudioTrack
 from .media import Media, error_text
 
@@ -50,6 +51,10 @@ class _Tape:
         self._append(chunk)
         self._check(self.samples)
 
+    def reaches(self, time_s: Fraction) -> bool:
+        """Whether everything before that time is on the tape."""
+        return self.origin_s is not None and self.origin_s + Fraction(self.samples, self.rate) >= time_s
+
     def _append(self, chunk: NDArray[np.float32]) -> None:
         self.chunks.append(chunk)
         self.samples += int(chunk.shape[1])
@@ -61,14 +66,19 @@ class _Tape:
             )
 
 
-def _decode_all(media: Media, container: InputContainer, tape: _Tape) -> None:
-    """Decode the first audio stream onto `tape`; damaged packets are skipped and counted."""
+def _decode_all(
+    media: Media, container: InputContainer, tape: _Tape, end_s: Fraction | None, progress: Progress
+) -> None:
+    """Decode the first audio stream onto `tape` up to `end_s`; damaged packets are skipped and counted."""
     import av
 
     stream = container.streams.audio[0]
     resampler: av.AudioResampler | None = None
     try:
         for packet in container.demux(stream):
+            progress(0, 1, "Reading the sound")
+            if end_s is not None and tape.reaches(end_s):
+                return
             try:
                 frames = packet.decode()
             except (av.FFmpegError, ValueError):
@@ -86,7 +96,12 @@ def _decode_all(media: Media, container: InputContainer, tape: _Tape) -> None:
 
 
 def extract_audio(
-    media: Media, limits: Limits, *, start_s: Fraction | None = None, duration_s: Fraction | None = None
+    media: Media,
+    limits: Limits,
+    *,
+    start_s: Fraction | None = None,
+    duration_s: Fraction | None = None,
+    progress: Progress = silent,
 ) -> AudioTrack | None:
     """The sound of a file between two moments of its own clock, or all of it; None where it has no sound.
 
@@ -105,7 +120,8 @@ def extract_audio(
             raise media.unreadable("its sound is of a kind that cannot be decoded", "Convert it to .wav")
         if int(stream.codec_context.channels or 0) > limits.max_audio_channels:
             raise LimitExceededError(f"{media.name} has more than {limits.max_audio_channels} audio channels.")
-        _decode_all(media, container, tape)
+        end_s = None if start_s is None or duration_s is None else start_s + duration_s
+        _decode_all(media, container, tape, end_s, progress)
     if not tape.samples:
         return None
     wave = np.concatenate(tape.chunks, axis=1)

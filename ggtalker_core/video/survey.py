@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from ..progress import Progress, silent
 from ..types import ClipReport
 from .config import GradeConfig
 from .decode import DecodeTally, decode, prepare
@@ -44,7 +45,9 @@ class Survey:
         return sum(step > max(config.cut_difference, 6 * usual) for step in self.steps)
 
 
-def survey(media: Media, timeline: Timeline, schedule: Schedule, config: GradeConfig) -> Survey:
+def survey(
+    media: Media, timeline: Timeline, schedule: Schedule, config: GradeConfig, progress: Progress = silent
+) -> Survey:
     """Decode small grey pictures of the stretch: every frame of a short clip, the key frames of a long one.
 
     Raises:
@@ -57,6 +60,7 @@ def survey(media: Media, timeline: Timeline, schedule: Schedule, config: GradeCo
     end = schedule.time_s(schedule.count)
     previous: NDArray[np.uint8] | None = None
     for time, frame in _pictures(media, timeline, found):
+        progress(int(1000 * (time - timeline.start_s)), int(1000 * (end - timeline.start_s)), "Looking at the clip")
         if not found.luma:
             found.orientation = orientation_of(frame)
             found.is_hdr = is_hdr(frame)

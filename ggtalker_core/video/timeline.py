@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInputError, LimitExceededError
 from ..files import Limits
+from ..progress import Progress, silent
 from .media import Media
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def video_stream(container: InputContainer, media: Media) -> VideoStream:
     raise media.unreadable("it holds no video stream", "Give a video file")
 
 
-def scan(media: Media, limits: Limits) -> Timeline:
+def scan(media: Media, limits: Limits, progress: Progress = silent) -> Timeline:
     """List the frames of a file from its packets. Nothing is decoded.
 
     Raises:
@@ -109,6 +110,8 @@ def scan(media: Media, limits: Limits) -> Timeline:
         present = 0
         for packet in _packets(container, stream):
             present += 1
+            if present % 256 == 0:
+                progress(0, 1, "Listing frames")
             if packet.is_discard:
                 continue
             pts, duration = packet.pts, int(packet.duration or 0)

@@ -11,7 +11,7 @@ import pytest
 
 from ggtalker_core.errors import GGTalkerError, InvalidInputError, LimitExceededError, UnreadableFileError
 from ggtalker_core.files import Limits
-from ggtalker_core.video import GradeConfig, open_clip
+from ggtalker_core.video import GradeConfig, open_clip, pick_frames
 
 from .helpers import make, number_of, numbered, set_display_matrix
 
@@ -44,6 +44,35 @@ def test_any_range_equals_the_sequential_read(tmp_path, suffix, bframes):
         part = list(clip.frames(start, min(60, start + 3)))
         assert all(np.array_equal(a, b) for a, b in zip(part, whole[start : start + 3])), start
         assert len(part) == min(3, 60 - start)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mpg"])
+def test_picked_frames_equal_the_sequential_read_and_ask_for_cancelling(tmp_path, suffix):
+    codec = "mpeg1video" if suffix == ".mpg" else "libx264"
+    clip = open_clip(make(tmp_path / f"a{suffix}", 60, gop=12, bframes=0, codec=codec), fps=Fraction(30))
+    whole = list(clip.frames())
+    for wanted in ([], [0], [5, 6, 7], [3, 14, 40, 71], list(range(72))):
+        asked = []
+        picked = list(pick_frames(clip.source, wanted, lambda *said: asked.append(said)))
+        assert len(picked) == len(wanted) and bool(asked) == bool(wanted)
+        assert all(np.array_equal(a, whole[k]) for a, k in zip(picked, wanted))
+    for wanted in ([3, 3], [5, 2], [-1], [72]):
+        with pytest.raises(InvalidInputError):
+            list(pick_frames(clip.source, wanted))
+
+
+def test_opening_can_be_cancelled_at_every_step(tmp_path):
+    file = make(tmp_path / "a.mp4", 60)
+    said = []
+    open_clip(file, progress=lambda done, total, message="", preview=None: said.append((done / total, message)))
+    shares = [share for share, _ in said]
+    assert shares == sorted(shares) and {m for _, m in said} >= {"Looking at the clip", "Checksum"}
+
+    def cancel(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_clip(file, progress=cancel)
 
 
 @pytest.mark.parametrize("fps", [Fraction(24), Fraction(30), Fraction(50), Fraction(60), Fraction(30000, 1001)])
