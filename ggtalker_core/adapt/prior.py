@@ -70,15 +70,18 @@ def map_prior(
     sight = (look.visibility / _SEEN).clamp(0, 1)
     sight = torch.where(inner, torch.tensor(0.8), sight)  # seen now and then, when the mouth is open
     blind = 1 - sight[pairs].amin(1)
-    place = torch.cumsum(drawn.long(), 0) - 1
+    weight = weights.smooth + weights.smooth_unseen * blind + weights.smooth_lips * lips[pairs].all(1)
+    cell = layout.row_col[:, 0].long() * layout.size + layout.row_col[:, 1].long()
+    across, down = _page_weights(cell[pairs], weight / len(pairs), layout.size)
     return MapPrior(
         offset_max_m=offset[drawn],
         scale_max_m=scale[drawn],
         opaque=opaque[drawn].float(),
         color=look.color[drawn],
         color_slack=slack[drawn],
-        pairs=place[pairs],
-        pair_weight=weights.smooth + weights.smooth_unseen * blind + weights.smooth_lips * lips[pairs].all(1),
+        cell=cell[drawn],
+        across=across,
+        down=down,
     )
 
 
@@ -104,3 +107,11 @@ def _neighbours(layout: UVLayout, points_m: Tensor) -> Tensor:
     pairs = torch.cat([across, down])
     pairs = pairs[(pairs >= 0).all(1)]
     return pairs[(points_m[pairs[:, 0]] - points_m[pairs[:, 1]]).norm(dim=1) < _FAR_M]
+
+
+def _page_weights(cells: Tensor, weight: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Weights of pairs of cells [P, 2], [P] as pages: to the right [S, S - 1] and downwards [S - 1, S]."""
+    first, second = cells.unbind(1)
+    page = torch.zeros(2, side * side)
+    page[(second - first == side).long(), first] = weight
+    return page[0].view(side, side)[:, :-1].contiguous(), page[1].view(side, side)[:-1].contiguous()

@@ -76,7 +76,12 @@ def test_map_prior_knows_limits_neighbours_and_blind_spots():
     visibility[scalp] = 0.0
     look = FirstLook(torch.full((n, 3), 0.5), visibility)
     prior = map_prior(layout, head, drawn, points, torch.zeros(n), look, GaussianConfig(), Weights())
-    assert int(prior.pairs.max()) < int(drawn.sum())
+    assert prior.cell.shape == (int(drawn.sum()),) and int(prior.cell.max()) < layout.size**2
+    shown = torch.zeros(layout.size**2, dtype=torch.bool)
+    shown[prior.cell] = True
+    page = shown.view(layout.size, layout.size)
+    assert bool((prior.across > 0).any()) and not bool(prior.across[~(page[:, 1:] & page[:, :-1])].any())
+    assert bool((prior.down > 0).any()) and not bool(prior.down[~(page[1:] & page[:-1])].any())
     start = initial_texels(layout)
     rows = dataclasses.replace(start, **{f.name: getattr(start, f.name)[drawn] for f in dataclasses.fields(start)})
     base = float(prior.loss(rows, Weights()))
