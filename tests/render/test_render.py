@@ -108,14 +108,14 @@ def _everything(scene, threads: str, monkeypatch) -> list[torch.Tensor]:
     return [out.rgb.detach(), out.alpha.detach(), *(leaf.grad for leaf in leaves)]
 
 
-def test_same_bits_for_any_number_of_threads(cloud, monkeypatch) -> None:
-    """Also with so many Gaussians that every stage is really split."""
+def test_same_bits_for_any_number_of_threads(scene, monkeypatch) -> None:
+    """Every stage is really split: the least number of Gaussians that pays for a thread is taken away."""
     from ggtalker_core.render.cpu import pipeline
 
     monkeypatch.setattr(pipeline, "_LEAST", 16)
-    once = _everything(cloud, "1", monkeypatch)
+    once = _everything(scene, "1", monkeypatch)
     for threads in ("1", "2", "3", "5"):
-        for got, want in zip(_everything(cloud, threads, monkeypatch), once):
+        for got, want in zip(_everything(scene, threads, monkeypatch), once):
             assert torch.equal(got, want), threads
 
 

@@ -87,23 +87,32 @@ def differentiate_block(
 
 
 @L.jit
+def clear(values, start, stop):
+    """Zero values[start:stop]."""
+    values[start:stop] = f32(0)
+
+
+@L.jit
 def differentiate_tiles(
-    tiles, offsets, listed, records, rects, slots, columns, image, alpha, v_image, v_alpha, walked, gradients
+    tiles, turn, offsets, listed, records, rects, slots, columns, image, alpha, v_image, v_alpha, walked, gradients
 ):  # fmt: skip
-    """Fill the gradient slot of every (Gaussian, tile) pair that the blending of the given tiles walked over."""
+    """Fill the gradient slot of every (Gaussian, tile) pair that blending the given tiles really drew.
+
+    The tiles are shared through `turn` with other threads, as in blending.
+    """
     height, width = alpha.shape
     rest, colour = np.empty(PIXELS, np.float32), np.empty(3 * PIXELS, np.float32)
     through, thresholds = np.empty(PIXELS, np.float32), np.empty(PIXELS, np.float32)
     pixel_x, pixel_y = PIXEL_X.copy(), PIXEL_Y.copy()
     block_x, block_y = L.load(BLOCK_X, 0), L.load(BLOCK_Y, 0)
     zero = L.splat(f32(0))
-    for tile in tiles:
+    mine = L.take(turn)
+    while mine < tiles.size:
+        tile = tiles[mine]
         column, row = tile % columns, tile // columns
         left, top = column * TILE_PX, row * TILE_PX
         begin = np.int64(offsets[tile])
         end = begin + walked[tile]
-        if end == begin:
-            continue
         open_tile(left, top, width, height, through, thresholds)
         open_gradient(left, top, image, alpha, v_image, v_alpha, colour, rest)
         alive = living_blocks(thresholds)
@@ -131,3 +140,4 @@ def differentiate_tiles(
             across = np.int64(rects[g, 2]) - np.int64(rects[g, 0])
             slot = np.int64(slots[g]) + (row - rects[g, 1]) * across + (column - rects[g, 0])
             L.store_nine(gradients, slot * SLOT, L.sum_each(sums))
+        mine = L.take(turn)

@@ -1,7 +1,8 @@
 """Sort by depth once, then deal the Gaussians out to the tiles that they touch, keeping that order.
 
-Both steps are stable, so every tile's list is ordered by depth and, for equal depths, by index (gsplat's order),
-whatever the number of threads.
+The sort is by digits of the depth's bits above the nearest one (a head takes two digits of eleven bits, not three),
+each thread with a part of its own. Both steps are stable, so every tile's list is ordered by depth and, for equal
+depths, by index (gsplat's order), whatever the number of threads.
 """
 
 # pyright: basic, reportCallIssue=false, reportArgumentType=false
@@ -12,59 +13,85 @@ import numpy as np
 
 from . import lanes as L
 
-_MASK = np.uint32(2047)
-_SHIFT1, _SHIFT2 = np.uint32(11), np.uint32(22)
+DIGIT_BITS = 11
+_MASK = np.uint64((1 << DIGIT_BITS) - 1)
 
 
 @L.jit
-def sort_visible(depths, counts, boxes, slots):
-    """Indices and boxes of the Gaussians that are seen, nearest first; fills `slots` with the first of each one's.
+def survey(depths, counts, start, stop, found):
+    """Of the Gaussians start..stop: how many are seen, their pairs with tiles, least and greatest depth as bits.
 
-    Depths are positive floats, whose bits order as they do: a radix sort in three passes of 11 bits.
+    Depths are positive floats, whose bits order as they do.
     """
-    n = depths.size
-    keys = np.empty(n, np.uint32)
-    ids = np.empty(n, np.int32)
     bits = depths.view(np.uint32)
-    histogram = np.zeros((3, 2048), np.int32)
-    seen, slot = 0, 0
-    for i in range(n):
+    seen, pairs, least, most = 0, np.int64(0), np.uint32(0xFFFFFFFF), np.uint32(0)
+    for i in range(start, stop):
+        if counts[i] > 0:
+            seen += 1
+            pairs += counts[i]
+            least, most = min(least, bits[i]), max(most, bits[i])
+    found[0], found[1], found[2], found[3] = seen, pairs, np.int64(least), np.int64(most)
+
+
+@L.jit
+def list_seen(depths, counts, start, stop, least, first, slot, slots, keys, histogram):
+    """Keys (depth above `least`, then index) of those seen among start..stop, from the place `first` on.
+
+    Fills in every Gaussian's first gradient slot, and counts the lowest digits of the keys on the way.
+    """
+    bits = depths.view(np.uint32)
+    at = first
+    for i in range(start, stop):
         slots[i] = slot
         slot += counts[i]
         if counts[i] > 0:
-            key = bits[i]
-            keys[seen] = key
-            ids[seen] = i
-            seen += 1
-            histogram[0, key & _MASK] += 1
-            histogram[1, (key >> _SHIFT1) & _MASK] += 1
-            histogram[2, key >> _SHIFT2] += 1
-    slots[n] = slot
-    for p in range(3):
-        total = 0
-        for j in range(2048):
-            here = histogram[p, j]
-            histogram[p, j] = total
-            total += here
-    sorted_boxes = np.empty(seen, np.int64)
-    keys2, ids2 = np.empty(seen, np.uint32), np.empty(seen, np.int32)
-    for i in range(seen):
-        place = keys[i] & _MASK
-        to = histogram[0, place]
-        histogram[0, place] = to + 1
-        keys2[to], ids2[to] = keys[i], ids[i]
-    for i in range(seen):
-        place = (keys2[i] >> _SHIFT1) & _MASK
-        to = histogram[1, place]
-        histogram[1, place] = to + 1
-        keys[to], ids[to] = keys2[i], ids2[i]
-    for i in range(seen):
-        place = keys[i] >> _SHIFT2
-        to = histogram[2, place]
-        histogram[2, place] = to + 1
-        ids2[to] = ids[i]
-        sorted_boxes[to] = boxes[ids[i]]
-    return ids2, sorted_boxes
+            depth = np.uint64(bits[i] - least)
+            keys[at] = (depth << np.uint64(32)) | np.uint64(i)
+            at += 1
+            histogram[depth & _MASK] += 1
+
+
+@L.jit
+def count_digits(keys, start, stop, shift, histogram):
+    """Add to the histogram how often each digit of the depth (the bits from `shift` on) occurs in keys[start:stop]."""
+    up = np.uint64(shift + 32)
+    for i in range(start, stop):
+        histogram[(keys[i] >> up) & _MASK] += 1
+
+
+@L.jit
+def deal_digits(keys, start, stop, shift, places, keys_to):
+    """Move keys[start:stop] to where their digit belongs, from places[digit] on, keeping their order."""
+    up = np.uint64(shift + 32)
+    for i in range(start, stop):
+        digit = (keys[i] >> up) & _MASK
+        to = places[digit]
+        places[digit] = to + 1
+        keys_to[to] = keys[i]
+
+
+@L.jit
+def deal_last(keys, start, stop, shift, places, boxes, order, sorted_boxes):
+    """As `deal_digits`, but what is written is the Gaussian's index and its box."""
+    up = np.uint64(shift + 32)
+    for i in range(start, stop):
+        digit = (keys[i] >> up) & _MASK
+        to = places[digit]
+        places[digit] = to + 1
+        g = np.int64(keys[i] & np.uint64(0xFFFFFFFF))
+        order[to] = g
+        sorted_boxes[to] = boxes[g]
+
+
+@L.jit
+def first_places(histograms, places):
+    """Where each part's share of each digit begins: by digit, then by part, so that equal digits keep their order."""
+    parts, digits = histograms.shape
+    total = 0
+    for digit in range(digits):
+        for part in range(parts):
+            places[part, digit] = total
+            total += histograms[part, digit]
 
 
 @L.inlined

@@ -113,15 +113,20 @@ def close_tile(left, top, background, rgb, through, image, alpha):
 
 
 @L.jit
-def blend_tiles(tiles, offsets, listed, records, background, columns, image, alpha, walked):
-    """Render the given tiles; `walked[tile]` is how far its list was read before all its pixels ended."""
+def blend_tiles(tiles, turn, offsets, listed, records, background, columns, image, alpha, walked):
+    """Render the given tiles, sharing them through `turn` with other threads that do the same.
+
+    `walked[tile]` is how far its list was read before all its pixels ended.
+    """
     height, width = alpha.shape
     rgb = np.empty(3 * PIXELS, np.float32)
     through = np.empty(PIXELS, np.float32)
     thresholds = np.empty(PIXELS, np.float32)
     pixel_x, pixel_y = PIXEL_X.copy(), PIXEL_Y.copy()
     block_x, block_y = L.load(BLOCK_X, 0), L.load(BLOCK_Y, 0)
-    for tile in tiles:
+    mine = L.take(turn)
+    while mine < tiles.size:
+        tile = tiles[mine]
         left, top = tile % columns * TILE_PX, tile // columns * TILE_PX
         open_tile(left, top, width, height, through, thresholds)
         rgb[:] = f32(0)
@@ -163,3 +168,4 @@ def blend_tiles(tiles, offsets, listed, records, background, columns, image, alp
             alive = living_blocks(thresholds)
         walked[tile] = at - begin
         close_tile(left, top, background, rgb, through, image, alpha)
+        mine = L.take(turn)

@@ -209,6 +209,18 @@ def store(context: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
+def take(context: Any, counter: Any) -> Any:
+    """The number in an int64 array's first element, which goes up by one: no two threads get the same."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        number = ir.IntType(64)
+        place = _address(context, builder, signature.args[0], args[0], number(0), number)
+        return builder.atomic_rmw("add", place, number(1), "monotonic")
+
+    return types.int64(counter), codegen
+
+
+@intrinsic
 def prefetch(context: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of an array's element, to be there a little later."""
 

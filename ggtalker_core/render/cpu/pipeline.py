@@ -9,8 +9,18 @@ from numpy.typing import NDArray
 
 from ...errors import LimitExceededError
 from ..config import FOV_MARGIN, TILE_PX
-from .backward import SLOT, differentiate_tiles
-from .binning import count_tiles, scatter_tiles, sort_visible
+from .backward import SLOT, clear, differentiate_tiles
+from .binning import (
+    DIGIT_BITS,
+    count_digits,
+    count_tiles,
+    deal_digits,
+    deal_last,
+    first_places,
+    list_seen,
+    scatter_tiles,
+    survey,
+)  # fmt: skip
 from .forward import blend_tiles
 from .projection import CAMERA, RECORD, project
 from .projection_backward import differentiate_projection
@@ -18,6 +28,7 @@ from .threads import ranges, spread
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
+Ints64 = NDArray[np.int64]
 PAIRS_MAX = 200_000_000  # of Gaussian and touched tile: 0.8 GB of lists, 7 GB of gradients
 _LEAST = 16_384  # Gaussians, or pairs, below which another thread does not pay
 
@@ -84,23 +95,16 @@ def render_frame(frame: FrameInput, threads: int, image: Floats, alpha: Floats) 
             part[0], part[1], records, rects, counts, depths,
         )  # fmt: skip
 
-    spread(project_part, ranges(n, threads, 16, _LEAST))
-    pairs = int(counts.sum(dtype=np.int64))
-    if pairs > PAIRS_MAX:
-        raise LimitExceededError(
-            f"The Gaussians touch {pairs} tiles together, the limit is {PAIRS_MAX}: they are far too large for the "
-            "picture. A training step has probably diverged."
-        )
-    slots = np.empty(n + 1, np.int32)
-    order, boxes = sort_visible(depths, counts, rects.view(np.int64).ravel(), slots)
+    spread(project_part, ranges(n, _portions(threads), 16, _LEAST), threads)
+    order, boxes, slots = _sort_seen(depths, counts, rects.view(np.int64).ravel(), threads)
     columns, rows = -(-frame.width // TILE_PX), -(-frame.height // TILE_PX)
     offsets, listed = _deal_out(order, boxes, columns, columns * rows, threads)
-    walked = np.zeros(columns * rows, np.int32)
+    walked = np.empty(columns * rows, np.int32)
 
-    def blend_part(tiles: Ints) -> None:
-        blend_tiles(tiles, offsets, listed, records, frame.background, columns, image, alpha, walked)
+    def blend_part(shared: tuple[Ints, Ints64]) -> None:
+        blend_tiles(*shared, offsets, listed, records, frame.background, columns, image, alpha, walked)
 
-    spread(blend_part, _share_tiles(np.diff(offsets), threads))
+    spread(blend_part, _share_tiles(np.diff(offsets), threads), threads)
     return FrameState(image, alpha, records, rects, counts, slots, offsets, listed, walked)
 
 
@@ -111,15 +115,16 @@ def differentiate_frame(
     n = frame.opacities.size
     columns = -(-frame.width // TILE_PX)
     # sixteen floats are read at a time: a few more than the last slot has
-    gradients = np.zeros(state.listed.size * SLOT + 16, np.float32)
+    gradients = np.empty(state.listed.size * SLOT + 16, np.float32)
+    spread(lambda part: clear(gradients, part[0], part[1]), ranges(gradients.size, threads, 1, 1 << 20), threads)
 
-    def blend_part(tiles: Ints) -> None:
+    def blend_part(shared: tuple[Ints, Ints64]) -> None:
         differentiate_tiles(
-            tiles, state.offsets, state.listed, state.records, state.rects, state.slots, columns,
+            *shared, state.offsets, state.listed, state.records, state.rects, state.slots, columns,
             state.image, state.alpha, v_image, v_alpha, state.walked, gradients,
         )  # fmt: skip
 
-    spread(blend_part, _share_tiles(state.walked, threads))
+    spread(blend_part, _share_tiles(state.walked, threads), threads)
     out = tuple(np.empty_like(x) for x in (frame.means, frame.quats, frame.scales, frame.opacities, frame.colors))
 
     def project_part(part: tuple[int, int]) -> None:
@@ -128,14 +133,14 @@ def differentiate_frame(
             state.slots, gradients, part[0], part[1], *out,
         )  # fmt: skip
 
-    spread(project_part, ranges(n, threads, 16, _LEAST))
+    spread(project_part, ranges(n, _portions(threads), 16, _LEAST), threads)
     return out  # type: ignore[return-value]
 
 
 def try_out() -> None:
     """Run every kernel once on sixteen Gaussians: compiles what is not cached, and shows whether it works."""
     means = np.zeros((16, 3), np.float32)
-    means[:, 2] = 1
+    means[:, 2] = np.linspace(1, 9, 16)  # so that sorting takes all its steps
     quats = np.tile(np.array([1, 0, 0, 0], np.float32), (16, 1))
     scales, opacities = np.full((16, 3), 0.1, np.float32), np.full(16, 0.5, np.float32)
     eye = np.eye(4, dtype=np.float32)
@@ -148,27 +153,112 @@ def try_out() -> None:
         raise RuntimeError(f"the trial picture is wrong (alpha {float(alpha[0, 0]):g})")
 
 
-def _deal_out(order: Ints, boxes: NDArray[np.int64], columns: int, tiles: int, threads: int) -> tuple[Ints, Ints]:
+def _portions(threads: int) -> int:
+    """Into how many ranges to cut: more than there are threads, so that one held back by the system takes fewer."""
+    return 1 if threads == 1 else 4 * threads
+
+
+def _sort_seen(depths: Floats, counts: Ints, boxes: Ints64, threads: int) -> tuple[Ints, Ints64, Ints]:
+    """The M Gaussians that are seen, nearest first, ties by index; their boxes; every first gradient slot [N + 1]."""
+    parts = ranges(counts.size, threads, 1, _LEAST)
+    found = np.empty((len(parts), 4), np.int64)
+
+    def survey_part(k: int) -> None:
+        start, stop = parts[k]
+        survey(depths, counts, start, stop, found[k])
+
+    spread(survey_part, range(len(parts)), threads)
+    seen, pairs = int(found[:, 0].sum()), int(found[:, 1].sum())
+    if pairs > PAIRS_MAX:
+        raise LimitExceededError(
+            f"The Gaussians touch {pairs} tiles together, the limit is {PAIRS_MAX}: they are far too large for the "
+            "picture. A training step has probably diverged."
+        )
+    least, most = int(found[:, 2].min()), int(found[:, 3].max())
+    ends = found[:, :2].cumsum(0)
+    starts = (ends - found[:, :2]).tolist()
+    slots, keys = np.empty(counts.size + 1, np.int32), np.empty(seen, np.uint64)
+    slots[-1] = pairs
+    histograms = np.zeros((len(parts), 1 << DIGIT_BITS), np.int32)
+
+    def list_part(k: int) -> None:
+        (start, stop), (first, slot) = parts[k], starts[k]
+        list_seen(depths, counts, start, stop, np.uint32(least), first, slot, slots, keys, histograms[k])
+
+    spread(list_part, range(len(parts)), threads)
+    # the first digits were counted part by part: they are dealt out so, too
+    cuts = [(first, int(end)) for (first, _), end in zip(starts, ends[:, 0])]
+    digits = max(1, -(-(most - least).bit_length() // DIGIT_BITS)) if seen else 1
+    order, sorted_boxes = _sort_digits(keys, cuts, histograms, digits, boxes, threads)
+    return order, sorted_boxes, slots
+
+
+def _sort_digits(
+    keys: NDArray[np.uint64],
+    cuts: list[tuple[int, int]],
+    histograms: Ints,
+    digits: int,
+    boxes: Ints64,
+    threads: int,
+) -> tuple[Ints, Ints64]:
+    """Indices and boxes in the order of the keys: digit after digit, lowest first, each part by a thread of its own."""
+    places, other = np.empty_like(histograms), np.empty_like(keys)
+    order, sorted_boxes = np.empty(keys.size, np.int32), np.empty(keys.size, np.int64)
+    numbers = range(len(cuts))
+    shift = 0
+
+    def count(p: int) -> None:
+        start, stop = cuts[p]
+        count_digits(keys, start, stop, shift, histograms[p])
+
+    def deal(p: int) -> None:
+        start, stop = cuts[p]
+        deal_digits(keys, start, stop, shift, places[p], other)
+
+    def finish(p: int) -> None:
+        start, stop = cuts[p]
+        deal_last(keys, start, stop, shift, places[p], boxes, order, sorted_boxes)
+
+    first_places(histograms, places)
+    for _ in range(digits - 1):
+        spread(deal, numbers, threads)
+        keys, other = other, keys
+        shift += DIGIT_BITS
+        histograms[:] = 0
+        spread(count, numbers, threads)
+        first_places(histograms, places)
+    spread(finish, numbers, threads)
+    return order, sorted_boxes
+
+
+def _deal_out(order: Ints, boxes: Ints64, columns: int, tiles: int, threads: int) -> tuple[Ints, Ints]:
     """The tiles' lists: where each begins [T + 1] and the Gaussians [I]."""
     parts = ranges(order.size, threads, 1, _LEAST)
     cursors = np.zeros((len(parts), tiles), np.int32)
+    numbers = range(len(parts))
 
-    jobs = [(start, stop, own) for (start, stop), own in zip(parts, cursors)]
-    spread(lambda job: count_tiles(boxes, columns, job[0], job[1], job[2]), jobs)
+    def count(k: int) -> None:
+        start, stop = parts[k]
+        count_tiles(boxes, columns, start, stop, cursors[k])
+
+    spread(count, numbers, threads)
     # a tile's list holds the parts one after the other: depth order stays whole
     ends = np.cumsum(cursors.T.ravel(), dtype=np.int64)
     total = int(ends[-1])
     starts = (ends - cursors.T.ravel()).astype(np.int32).reshape(tiles, len(parts))
     cursors[:] = starts.T
     listed = np.empty(total, np.int32)
-    spread(lambda job: scatter_tiles(order, boxes, columns, job[0], job[1], job[2], listed), jobs)
+
+    def scatter(k: int) -> None:
+        start, stop = parts[k]
+        scatter_tiles(order, boxes, columns, start, stop, cursors[k], listed)
+
+    spread(scatter, numbers, threads)
     return np.append(starts[:, 0], np.int32(total)).astype(np.int32), listed
 
 
-def _share_tiles(work: Ints, threads: int) -> list[Ints]:
-    """The tiles dealt to the threads so that each gets about the same work, heaviest first."""
+def _share_tiles(work: Ints, threads: int) -> list[tuple[Ints, Ints64]]:
+    """The tiles, heaviest first, and the counter through which the threads share them: the same for every thread."""
     parts = max(1, min(threads, work.size, int(work.sum()) // _LEAST))
-    if parts == 1:
-        return [np.arange(work.size, dtype=np.int32)]
-    order = np.argsort(-work, kind="stable").astype(np.int32)
-    return [np.ascontiguousarray(order[k::parts]) for k in range(parts)]
+    order = np.arange(work.size) if parts == 1 else np.argsort(-work, kind="stable")
+    return [(order.astype(np.int32), np.zeros(1, np.int64))] * parts

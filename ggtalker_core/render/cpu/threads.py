@@ -6,36 +6,65 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 _guard = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
-_pool_key = (0, 0)  # process, workers
+_pool_workers = 0
 
 
 def _executor(workers: int) -> ThreadPoolExecutor:
-    """The shared pool; made anew after a fork (threads do not survive one) or when more workers are needed."""
-    global _pool, _pool_key
+    """The shared pool, made anew when more workers are needed; the old one ends when its last user lets go of it."""
+    global _pool, _pool_workers
     with _guard:
-        if _pool is None or _pool_key[0] != os.getpid() or _pool_key[1] < workers:
-            if _pool is not None and _pool_key[0] == os.getpid():
-                _pool.shutdown(wait=False)
-            _pool = ThreadPoolExecutor(workers, thread_name_prefix="ggtalker-raster")
-            _pool_key = (os.getpid(), workers)
+        if _pool is None or _pool_workers < workers:
+            _pool, _pool_workers = ThreadPoolExecutor(workers, thread_name_prefix="ggtalker-raster"), workers
         return _pool
 
 
-def spread(job: Callable[[Any], object], parts: Sequence[Any]) -> None:
-    """Call job(part) for every part, the last one here and the others in the pool; raises what a job raised."""
-    if len(parts) == 1:
-        job(parts[0])
+def _forget() -> None:
+    """In a forked child: threads do not survive a fork, and the lock may have been held by one of them."""
+    global _guard, _pool, _pool_workers
+    _guard, _pool, _pool_workers = threading.Lock(), None, 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def spread(job: Callable[[Any], object], parts: Sequence[Any], threads: int) -> None:
+    """Call job(part) once for every part, here and in at most `threads` - 1 workers; raises what a job raised.
+
+    Whoever is free takes the next part, so a worker that the system holds back does not hold back the rest.
+    """
+    helpers = min(threads, len(parts)) - 1
+    if helpers < 1:
+        for part in parts:
+            job(part)
         return
-    pool = _executor(len(parts) - 1)
-    waiting = [pool.submit(job, part) for part in parts[:-1]]
-    job(parts[-1])
-    for future in waiting:
+    left = deque(parts)
+
+    def work() -> None:
+        while True:
+            try:
+                part = left.popleft()
+            except IndexError:
+                return
+            job(part)
+
+    pool = _executor(helpers)
+    waiting = [pool.submit(work) for _ in range(helpers)]
+    try:
+        work()
+    finally:
+        left.clear()
+        running = [future for future in waiting if not future.cancel()]  # a busy pool may not have begun
+        for future in running:
+            future.exception()
+    for future in running:
         future.result()
 
 
