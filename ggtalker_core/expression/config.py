@@ -14,7 +14,9 @@ class PriorConfig:
 
     feature_width: int = 1024  # two Whisper-base states per frame; the paper's encoder has 1280
     channels: int = N_CHANNELS  # mouth channels, expanded to 53 numbers by the head's ARKit map
-    manner_width: int = 4  # how somebody articulates (Manner.vector); the paper's identity embedding has 64
+    manner_width: int = 4  # how somebody articulates (Manner.vector)
+    style_width: int = 64  # style token, as the paper's identity embedding; 0: the manner itself is the condition
+    style_frames: int = 100  # of motion from which a token is read, 4 s
     trunk_width: int = 512
     trunk_dropout: float = 0.4  # high: the corpus is synthetic and its timbre must not be learnt
     width: int = 512
@@ -39,8 +41,9 @@ class PriorConfig:
     def tiny() -> PriorConfig:
         """For tests."""
         return PriorConfig(
-            feature_width=32, trunk_width=16, width=16, layers=2, heads=2, window=20, previous=4, noise_steps=50
-        )
+            feature_width=32, trunk_width=16, width=16, layers=2, heads=2, window=20, previous=4, noise_steps=50,
+            style_width=8, style_frames=20,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,10 @@ class LossWeights:
     gap: float = 0.01  # squared error of the lip gap
     closed_gap: float = 0.15  # the same, weighted by exp(-true gap / 2 mm): closed lips count most
     closure: float = 0.5  # cross-entropy of the closure head (regression only)
+    lips: float = 0.02  # squared distance of the lip vertices of the default head, in square millimetres
+    jerk: float = 0.1  # Huber loss of second differences
+    still: float = 0.5  # squared velocity where the true mouth stands still
+    style: float = 0.05  # the style token must tell the manner (denoiser only)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,8 @@ class TrainConfig:
     weight_decay: float = 0.01
     feature_noise: float = 0.35  # in standard deviations of the window's features (regression only)
     audio_drop: float = 0.1  # share of windows without sound, for guidance (denoiser only)
-    manner_drop: float = 0.1  # share of windows with the plain manner (denoiser only)
+    manner_drop: float = 0.1  # share of windows whose style is not told (denoiser only)
+    motion_style: float = 0.5  # share of the others whose style is read from motion, not from the manner
     previous_noise: float = 0.1  # on the known frames, so that own small errors do not build up (denoiser only)
     ema: float = 0.998
     checkpoint_every: int = 200

@@ -69,6 +69,7 @@ class ExpressionPrior:
         seed: int = 0,
         settings: SpeakConfig | None = None,
         manner: Tensor | None = None,  # [4], Manner.vector; None = plain
+        style: Tensor | None = None,  # [style_width], from `style_of`; overrules the manner
         progress: Progress = silent,
     ) -> MouthMotion:
         """Mouth channels for every frame; the same seed gives the same motion. The mouth starts from rest."""
@@ -78,18 +79,48 @@ class ExpressionPrior:
         if self.denoiser is None:
             return MouthMotion(self.scale.restore(heard.channels[0]), closure)
         rest = self.scale.normalise(torch.zeros(1, self.config.previous, self.config.channels))
+        predict = self._predictor(heard, self._style(manner, style), settings.guidance)
         scores = sample(
-            self._predictor(heard, manner, settings.guidance), features.shape[0], rest, window=self.config.window,
-            schedule=self.schedule, steps=settings.steps, seed=seed, variation=settings.variation, progress=progress,
+            predict, features.shape[0], rest, window=self.config.window, schedule=self.schedule, steps=settings.steps, seed=seed, variation=settings.variation, progress=progress,
         )  # fmt: skip
         regression = self.scale.restore(heard.channels[0])
         return MouthMotion(part_lips(self.scale.restore(scores), regression, closure), closure)
 
-    def _predictor(self, heard: Heard, manner: Tensor | None, guidance: float):
+    @torch.no_grad()
+    def style_of(self, channels: Tensor) -> Tensor:
+        """The style token [style_width] of somebody's mouth channels [T, 13] at config.fps, at rest 0.
+
+        Any length from a second up; longer motion is read in overlapping stretches whose tokens are averaged.
+        Raises InvalidInputError for less, or when the prior has no style tokens.
+        """
+        if self.denoiser is None or not self.config.style_width:
+            raise InvalidInputError("This prior has no style tokens; use the bundled one, or train with style_width.")
+        if channels.shape[0] < self.config.fps:
+            raise InvalidInputError(
+                f"A style is read from at least one second of motion ({self.config.fps} frames), got {len(channels)}."
+            )
+        scores, n = self.scale.normalise(channels.float()), self.config.style_frames
+        last = max(0, len(scores) - n)
+        starts = sorted({min(a, last) for a in range(0, last + n // 2, max(1, n // 2))})
+        return torch.cat([self.denoiser.styles.of_motion(scores[None, a : a + n]) for a in starts]).mean(0)
+
+    def _style(self, manner: Tensor | None, style: Tensor | None) -> Tensor:
+        """The style condition [1, S]."""
+        denoiser = self.denoiser
+        assert denoiser is not None
+        if style is None:
+            return denoiser.plain_style(manner)
+        if not self.config.style_width or style.shape != (self.config.style_width,):
+            raise InvalidInputError(
+                f"The style token has shape {list(style.shape)}; this prior takes {self.config.style_width} numbers. "
+                f"Read the style again with this prior."
+            )
+        return style[None].float()
+
+    def _predictor(self, heard: Heard, style: Tensor, guidance: float):
         """The denoiser bound to the sound, with guidance."""
         p, denoiser = self.config.previous, self.denoiser
         assert denoiser is not None
-        style = torch.zeros(1, self.config.manner_width) if manner is None else manner.reshape(1, -1)
 
         def padded(x: Tensor) -> Tensor:  # the frames before the first one hear what the first one hears
             return torch.cat([x[:, :1].expand(-1, p, *x.shape[2:]), x], 1)
@@ -146,7 +177,7 @@ def load_prior(path: Path | None = None) -> ExpressionPrior:
             f"{path} has format version {metadata.get('format_version')!r}; this pack reads version {FORMAT_VERSION}."
         )
     try:
-        config = PriorConfig(**json.loads(metadata["config"]))
+        config = PriorConfig(**({"style_width": 0} | json.loads(metadata["config"])))  # older files have no tokens
         trunk, denoiser = RegressionTrunk(config), None
         trunk.load_state_dict({k[6:]: v for k, v in state.items() if k.startswith("trunk.")})
         if any(k.startswith("denoiser.") for k in state):

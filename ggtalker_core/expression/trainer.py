@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..progress import Progress, silent
 from .config import PriorConfig, TrainConfig
@@ -182,8 +183,8 @@ def train_denoiser(
 
     def loss_of(batch: Batch, rng: np.random.Generator) -> Tensor:
         true, manner = batch.channels.to(device), batch.manner.to(device)
-        plain = torch.rand(len(true), 1, device=device) < config.manner_drop
-        sound = window_of(conditions, batch.place, length, torch.where(plain, 0.0, manner))
+        style, extra = _style(denoiser, batch.style.to(device), manner, config)
+        sound = window_of(conditions, batch.place, length, style)
         step = torch.from_numpy(rng.integers(1, prior.noise_steps + 1, len(true))).to(device)
         known = torch.zeros(len(true), length, device=device)
         known[:, : prior.previous] = 1
@@ -192,14 +193,27 @@ def train_denoiser(
         noisy = torch.where(known[..., None] > 0, seen, noisy)
         deaf = torch.rand(len(true), device=device) < config.audio_drop
         clean = denoiser(noisy, known, sound, step, deaf)
-        return motion_loss(clean[:, prior.previous :], true[:, prior.previous :], on_device, config.loss)
+        moved = motion_loss(clean[:, prior.previous :], true[:, prior.previous :], on_device, config.loss)
+        return moved + config.loss.style * extra
 
     def draw(rng: np.random.Generator) -> Batch:
-        return data.draw(rng, config.batch, length, scale, plain=False)
+        return data.draw(rng, config.batch, length, scale, plain=False, style_frames=prior.style_frames)
 
     trained = run(denoiser, loss_of, draw, config, **options)  # type: ignore[arg-type]
     denoiser.load_state_dict(trained.weights)
     return denoiser.eval().requires_grad_(False), trained
+
+
+def _style(denoiser: Denoiser, motion: Tensor, manner: Tensor, config: TrainConfig) -> tuple[Tensor, Tensor]:
+    """The style condition of a batch, and how badly its tokens tell the manner (z-scored squared error)."""
+    told = torch.rand(len(manner), 1, device=manner.device) >= config.manner_drop
+    if not denoiser.config.style_width:
+        return torch.where(told, manner, 0.0), manner.new_zeros(())
+    styles = denoiser.styles
+    seen, named = styles.of_motion(motion), styles.of_manner(manner)
+    extra = sum(functional.mse_loss(4 * styles.manner_of(t), 4 * manner) for t in (seen, named))
+    from_motion = torch.rand(len(manner), 1, device=manner.device) < config.motion_style
+    return torch.where(told, torch.where(from_motion, seen, named), styles.unknown), torch.as_tensor(extra)
 
 
 @torch.no_grad()
@@ -212,11 +226,11 @@ def precompute(trunk: RegressionTrunk, data: TrainingSet, device: str) -> Sound:
     )  # fmt: skip
 
 
-def window_of(sound: Sound, place: Tensor, length: int, manner: Tensor) -> Sound:
+def window_of(sound: Sound, place: Tensor, length: int, style: Tensor) -> Sound:
     """The windows of precomputed conditions that start at `place` [B, 2] (chunk, first frame)."""
     cut = [(int(c), slice(int(a), int(a) + length)) for c, a in place]
     return Sound(
         torch.stack([sound.channels[c, s] for c, s in cut]).float(),
         torch.stack([sound.closure[c, s] for c, s in cut]).float(),
-        torch.stack([sound.hidden[c, s] for c, s in cut]).float(), manner,
+        torch.stack([sound.hidden[c, s] for c, s in cut]).float(), style,
     )  # fmt: skip

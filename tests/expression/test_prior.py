@@ -38,7 +38,10 @@ def test_the_random_state_of_the_host_is_left_alone(tiny_prior):
 def test_guidance_one_is_the_plain_answer_and_more_moves_away_from_the_deaf_one(tiny_prior):
     heard = tiny_prior.hear(FEATURES)
     noisy, known, step = torch.randn(1, 24, 13), torch.zeros(1, 24), torch.tensor([30])
-    plain, double, none = (tiny_prior._predictor(heard, None, g)(noisy, known, step, 0, 20) for g in (1.0, 2.0, 0.0))
+    plain, double, none = (
+        tiny_prior._predictor(heard, tiny_prior._style(None, None), g)(noisy, known, step, 0, 20)
+        for g in (1.0, 2.0, 0.0)
+    )
     assert torch.allclose(double - plain, plain - none, atol=1e-4)
     assert float((plain - none).abs().max()) > 0.1
 

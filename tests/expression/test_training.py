@@ -25,7 +25,10 @@ def invented(chunks=6, frames=60, seed=0):
     manners = torch.zeros(chunks, 2, 4)
     manners[:, 1, 0] = 0.69
     closure = (plain[..., 0] < 0.02).float()
-    return TrainingSet(features.half(), torch.stack([plain, 2 * plain], 1).half(), manners.half(), closure.half())
+    return TrainingSet(
+        features.half(), torch.stack([plain, 2 * plain], 1).half(), manners.half(), closure.half(),
+        torch.full((chunks,), frames), torch.full((chunks,), 1 / chunks, dtype=torch.float64),
+    )  # fmt: skip
 
 
 def error(prior, data):

@@ -1,8 +1,10 @@
 """Synthetic speech with phone times -> shards of encoder features, phones and mouth targets for the audio prior.
 
 python tools/speech/corpus.py --declarations package/declaration --out FOLDER --shards 30 [--first 0]
-A shard is 20 chunks of 30 s. Shards that are there are kept, so a stopped run goes on. Needs espeakng-loader; with
-`flite` on the PATH every fifth utterance is spoken by one of its recorded-speaker voices.
+                              [--kokoro FOLDER] [--shares espeak=.55 flite=.1 festival=.1 kokoro=.25]
+A shard is 20 chunks of 30 s. Shards that are there are kept, so a stopped run goes on. Needs espeakng-loader; flite and
+festival are used where they are installed, Kokoro (kokoro.py) with --kokoro FOLDER that holds model.onnx, vocab.json
+and voices/. A source that is missing leaves its share to the others.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ import scipy.signal as ss
 import torch
 from augment import RATE, Sound
 from espeak import Espeak, UnknownVoice
+from festival import FestivalVoice, installed, speak_many
+from kokoro import RATE as KOKORO_RATE
+from kokoro import Kokoro, blend, load_voices
 from make_encoder import core
 from numpy.typing import NDArray
 from safetensors.torch import save_file
@@ -53,12 +58,26 @@ FLITE = {
 NONSENSE = ("es", "it", "de", "en-us", "pl", "pt-br", "fi", "cs", "tr", "id", "sw")
 
 
+SHARES = {"espeak": 0.8, "flite": 0.2, "festival": 0.0, "kokoro": 0.0}  # of the utterances
+
+
 class Speakers:
     """Draws utterances: text, voice, manner of speaking."""
 
-    def __init__(self, texts: dict[str, list[str]], rng: np.random.Generator):
-        self.texts, self.rng, self.espeak, self.flite = texts, rng, Espeak(), shutil.which("flite")
+    def __init__(
+        self, texts: dict[str, list[str]], rng: np.random.Generator, shares: dict[str, float], kokoro: Path | None
+    ):
+        self.texts, self.rng, self.espeak, self.flite = texts, rng, Espeak.shared(), shutil.which("flite")
         self.voices = list(texts)
+        for voice in self.voices:  # an unknown language must not be left out in silence
+            self.espeak.speak("a", voice)
+        self.festival = installed() if shares["festival"] else []
+        self.kokoro = kokoro and Kokoro(kokoro / "model.onnx", kokoro / "vocab.json", self.espeak)
+        self.kokoro_voices = load_voices(kokoro / "voices") if kokoro else []
+        there = {"espeak": True, "flite": self.flite, "festival": self.festival, "kokoro": self.kokoro}
+        given = {name: share for name, share in shares.items() if there[name]}
+        self.sources, self.shares = list(given), np.array(list(given.values())) / sum(given.values())
+        self.waiting: list[tuple[Sound, Phones]] = []  # utterances of festival, which are made a dozen at a time
 
     def text(self, voice: str) -> str:
         """A sentence, shuffled words of several, or consonant-vowel nonsense."""
@@ -80,27 +99,50 @@ class Speakers:
         """One utterance at 16 kHz with its phones."""
         rng = self.rng
         while True:
-            if self.flite and rng.random() < 0.2:
-                x, phones = self.speak_flite(self.text("en-us"))
-            else:
-                voice = str(rng.choice(self.voices))
-                try:
-                    said = self.espeak.speak(
-                        self.text(voice), voice + str(rng.choice(VARIANTS)), int(rng.integers(120, 235)),
-                        int(rng.integers(10, 90)), int(rng.integers(15, 85)),
-                    )  # fmt: skip
-                except UnknownVoice:  # not every voice has every variant
-                    continue
-                if len(said.waveform) < said.sample_rate / 2 or not said.phones:
-                    continue
-                x, phones = ss.resample_poly(said.waveform, RATE, said.sample_rate), list(said.phones)
-            if len(x) > 14 * RATE or not phones:
+            source = str(rng.choice(self.sources, p=self.shares))
+            x, phones = getattr(self, f"speak_{source}")()
+            if not phones or not RATE / 2 <= len(x) <= 14 * RATE:
                 continue
             x = np.asarray(x / (np.abs(x).max() + 1e-6) * 10 ** (rng.uniform(-14, -3) / 20), np.float32)
             return augment.stretch(x, phones, rng) if rng.random() < 0.6 else (x, phones)
 
-    def speak_flite(self, text: str) -> tuple[Sound, Phones]:
+    def speak_espeak(self) -> tuple[Sound, Phones]:
+        """One of some 30 languages in one of some 70 made-up voices."""
+        rng, voice = self.rng, str(self.rng.choice(self.voices))
+        try:
+            said = self.espeak.speak(
+                self.text(voice), voice + str(rng.choice(VARIANTS)), int(rng.integers(120, 235)),
+                int(rng.integers(10, 90)), int(rng.integers(15, 85)),
+            )  # fmt: skip
+        except UnknownVoice:  # not every voice has every variant
+            return np.zeros(0, np.float32), []
+        return ss.resample_poly(said.waveform, RATE, said.sample_rate).astype(np.float32), list(said.phones)
+
+    def speak_festival(self) -> tuple[Sound, Phones]:
+        """An utterance of a voice made of recordings, in one of seven languages."""
+        if not self.waiting:
+            voice: FestivalVoice = self.festival[int(self.rng.integers(len(self.festival)))]
+            for x, rate, phones in speak_many(voice, [self.text(voice.language) for _ in range(12)]):
+                self.waiting.append((ss.resample_poly(x, RATE, rate).astype(np.float32), phones))
+        return self.waiting.pop() if self.waiting else (np.zeros(0, np.float32), [])
+
+    def speak_kokoro(self) -> tuple[Sound, Phones]:
+        """An utterance of a neural voice, or of one between two of them."""
+        rng = self.rng
+        voice = self.kokoro_voices[int(rng.integers(len(self.kokoro_voices)))]
+        if rng.random() < 0.6:  # English has most of the voices: the other languages get more than their share
+            others = [v for v in self.kokoro_voices if not v.language.startswith("en")]
+            voice = others[int(rng.integers(len(others)))]
+        same = [v for v in self.kokoro_voices if v.language == voice.language]
+        if rng.random() < 0.5:
+            voice = blend(voice, same[int(rng.integers(len(same)))], float(rng.uniform(0.2, 0.8)))
+        assert self.kokoro is not None
+        x, phones = self.kokoro.speak(self.text(voice.language), voice, float(rng.uniform(0.8, 1.25)))
+        return ss.resample_poly(x, RATE, KOKORO_RATE).astype(np.float32), phones
+
+    def speak_flite(self) -> tuple[Sound, Phones]:
         """An English utterance of a voice made from recordings of a person."""
+        text = self.text("en-us")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "x.wav"
             voice = str(self.rng.choice(FLITE_VOICES))
@@ -185,7 +227,7 @@ def targets(
     return np.stack([y for y, _ in made]), vectors, made[0][1]
 
 
-def shard(index: int, texts: dict[str, list[str]], path: Path) -> None:
+def shard(index: int, texts: dict[str, list[str]], path: Path, shares: dict[str, float], kokoro: Path | None) -> None:
     """Make and write shard `index`; its random numbers depend on nothing else."""
     from fractions import Fraction
 
@@ -194,7 +236,7 @@ def shard(index: int, texts: dict[str, list[str]], path: Path) -> None:
     from ggtalker_core.speech.weights import load_encoder
 
     rng = np.random.default_rng(1000 + index)
-    speakers, start, rows = Speakers(texts, rng), time.process_time(), []
+    speakers, start, rows = Speakers(texts, rng, shares, kokoro), time.process_time(), []
     for i in range(CHUNKS):
         sound, phones = speech_chunk(speakers) if i else (quiet_chunk(rng), [])
         encoder = load_encoder()
@@ -233,7 +275,10 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=30)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--retarget", action="store_true", help="only make the targets again")
+    parser.add_argument("--kokoro", type=Path, help="folder with model.onnx, vocab.json, voices/")
+    parser.add_argument("--shares", nargs="*", default=[], metavar="SOURCE=SHARE", help=f"default {SHARES}")
     args = parser.parse_args()
+    shares = SHARES | {name: float(share) for name, share in (s.split("=") for s in args.shares)}
     core()
     torch.set_num_threads(1)
     if args.retarget:
@@ -245,7 +290,7 @@ def main() -> None:
     for index in range(args.first, args.first + args.shards):
         path = args.out / f"shard{index:03d}.safetensors"
         if not path.exists():
-            shard(index, texts, path)
+            shard(index, texts, path, shares, args.kokoro)
 
 
 if __name__ == "__main__":

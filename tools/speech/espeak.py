@@ -45,7 +45,16 @@ class Spoken:
 
 
 class Espeak:
-    """The engine. Only one may live in a process."""
+    """The engine. Only one may live in a process: `shared` gives it."""
+
+    _one: Espeak | None = None
+
+    @classmethod
+    def shared(cls) -> Espeak:
+        """The engine of this process."""
+        if cls._one is None:
+            cls._one = cls()
+        return cls._one
 
     def __init__(self) -> None:
         import espeakng_loader
@@ -87,3 +96,15 @@ class Espeak:
         ends = [*starts[1:], len(sound) / self.sample_rate]
         phones = tuple((a, b, name) for (a, name), b in zip(self._events, ends))
         return Spoken(sound.astype(np.float32) / 32768, self.sample_rate, phones)
+
+    def spell(self, text: str, voice: str) -> str:
+        """The IPA of `text` with stress marks and spaces, clauses joined by commas. Raises UnknownVoice."""
+        if self._lib.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise UnknownVoice(voice)
+        self._lib.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        rest = ctypes.c_char_p(text.encode())
+        clauses: list[str] = []
+        while rest.value:  # one clause a call; the pointer is moved on, and cleared after the last
+            spelt = self._lib.espeak_TextToPhonemes(ctypes.byref(rest), 1, 0x02)
+            clauses.append(spelt.decode("utf8", "replace").strip())
+        return ", ".join(c for c in clauses if c)

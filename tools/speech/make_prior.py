@@ -85,7 +85,7 @@ def train(args: argparse.Namespace) -> None:
     """One stretch of training of one part."""
     folder = args.run / args.part
     folder.mkdir(parents=True, exist_ok=True)
-    data, judge = TrainingSet.load(args.corpus, args.shards), Judge(args.phones, args.media)
+    data, judge = TrainingSet.load(args.corpus, args.shards, args.weights), Judge(args.phones, args.media)
     scale = data.scale()
     trunk = None if args.part == "regression" else trunk_of(picked(args.run, "regression", args.pick)[0])
 
@@ -123,7 +123,7 @@ def export(args: argparse.Namespace) -> None:
     """Write the asset."""
     import hashlib
 
-    data = TrainingSet.load(args.corpus, args.shards)
+    data = TrainingSet.load(args.corpus, args.shards, args.weights)
     weights, step = picked(args.run, "regression", args.pick)
     trained: dict[str, str | float | int] = {
         "data": "synthetic speech (espeak-ng 1.52, flite 2.2) with rule-based mouth targets; no human motion",
@@ -145,7 +145,8 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["regression", "denoiser", "export"])
-    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--corpus", type=Path, nargs="+", required=True)
+    parser.add_argument("--weights", type=float, nargs="*", default=[], help="one per corpus folder")
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--shards", type=int)
     parser.add_argument("--steps", type=int, default=3000)

@@ -12,10 +12,13 @@ from pathlib import Path
 # espeak voice -> file of the declaration; English is read in several accents.
 DECLARATIONS = {
     "en-us": "eng", "en": "eng", "en-gb-scotland": "eng", "en-gb-x-rp": "eng", "en-029": "eng", "en-us-nyc": "eng",
-    "de": "deu_1996", "fr-fr": "fra", "es": "spa", "es-419": "spa", "it": "ita", "pt": "por_PT", "pt-br": "por_BR",
+    "de": "deu_1996", "fr": "fra", "fr-be": "fra", "es": "spa", "es-419": "spa", "it": "ita",
+    "pt": "por_PT", "pt-br": "por_BR",
     "ru": "rus", "pl": "pol", "nl": "nld", "sv": "swe", "tr": "tur", "cmn": "cmn_hans", "ko": "kor", "hi": "hin",
     "ar": "arb", "vi": "vie", "fi": "fin", "cs": "ces", "el": "ell_monotonic", "hu": "hun", "ro": "ron_2006",
-    "id": "ind", "uk": "ukr", "fa": "pes_1", "sw": "swh",
+    "id": "ind", "uk": "ukr", "fa": "pes_1", "sw": "swh", "ca": "cat",
+    "da": "dan", "nb": "nob", "sk": "slk", "hr": "hrv", "bg": "bul", "lt": "lit", "sl": "slv", "eu": "eus", "ta": "tam",
+    "te": "tel", "bn": "ben", "ka": "kat", "is": "isl", "et": "est", "lv": "lav", "sq": "als", "mk": "mkd",
 }  # fmt: skip
 
 HERE = Path(__file__).resolve().parent

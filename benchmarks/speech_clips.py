@@ -1,0 +1,149 @@
+"""The real voices of the speech benchmark, their phones, and the tracked mouths of those that were filmed."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(__file__).resolve().parent / "data"
+DEV = (
+    "audio/librivox/en_f_librivox_0870.wav", "audio/librivox/en_f_librivox_0890.wav", "audio/en_f_librispeech3575.mp3",
+    "audio/en_f_katie_16k.wav", "video/congress_woman_A_512.mp4",
+)  # fmt: skip
+FURTHER = ("audio/en_f_katie_16k.wav", "audio/en_m_steve_quiet_16k.wav", "audio/en_f_nvidia_28s_48k.wav")
+FILMED = (
+    "congress_woman_A_512.mp4",
+    "congress_woman_B_512.mp4",
+    "latentsync_man_crop512.mp4",
+    "azure_zh_woman_crop512.mp4",
+)
+INNER_LIPS, EYES = (13, 14), (33, 263)  # landmarks
+Span = tuple[float, float, str]
+
+
+def media_root() -> Path | None:
+    """The folder of real clips, or None."""
+    folder = Path(os.environ.get("GGTALKER_MEDIA", ROOT.parent / "shared" / "media"))
+    return folder if (folder / "audio").is_dir() else None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One voice with its phones."""
+
+    name: str
+    language: str
+    half: str  # "dev" or "test"
+    audio: Any  # AudioTrack
+    spans: list[Span]  # (start s, end s, IPA)
+    labels: list[tuple[float, float, str]]  # (start s, duration s, ARPAbet or its like) for count_closures
+
+    @property
+    def frames(self) -> int:
+        """Video frames at 25 per second."""
+        from ggtalker_core.types import frame_count
+
+        return frame_count(self.audio.duration_s, Fraction(25))
+
+    @property
+    def group(self) -> str:
+        """The row that the clip belongs to."""
+        if self.language != "en":
+            return "other languages"
+        return "further English voices" if self.name in FURTHER else "phone-aligned English"
+
+
+def read_audio(path: Path) -> Any:
+    """The sound of any file at its own rate, as an AudioTrack."""
+    import av
+    import torch
+
+    from ggtalker_core.types import AudioTrack
+
+    with av.open(str(path)) as box:
+        stream = box.streams.audio[0]
+        converter = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+        parts = [f.to_ndarray() for frame in box.decode(audio=0) for f in converter.resample(frame)]
+        return AudioTrack(torch.from_numpy(np.concatenate(parts, 1)), int(stream.rate))
+
+
+def load_clips(media: Path) -> list[Clip]:
+    """Every labelled clip."""
+    from ggtalker_core.expression.closure import labels_of
+    from ggtalker_core.expression.phones import from_arpabet
+
+    clips: list[Clip] = []
+    for name, entry in json.loads((DATA / "english_phones.json").read_text()).items():
+        own = (media / name).with_suffix(".phone.json")
+        labels = [(float(t), float(d), str(p)) for t, d, p in entry["phones"]]
+        if own.exists():
+            words = json.loads(own.read_text())["w"]
+            labels = [(p["b"], p["d"], p["t"]) for word in words for p in word["w"]]
+        half = "dev" if name in DEV else "test"
+        clips.append(Clip(name, "en", half, read_audio(media / name), from_arpabet(labels), labels))
+    for name, entry in json.loads((DATA / "world_phones.json").read_text()).items():
+        spans = [(float(a), float(b), str(p)) for a, b, p in entry["phones"]]
+        audio = read_audio(media / name)
+        clips.append(Clip(name, entry["language"], entry["half"], audio, spans, labels_of(spans)))
+    return clips
+
+
+@dataclass(frozen=True)
+class Mouth:
+    """The tracked mouth of a filmed speaker."""
+
+    name: str
+    audio: Any  # AudioTrack
+    opening: Any  # [T] distance of the inner lips over that of the outer eye corners, from the landmarks
+    tracked_gap_mm: Any  # [T] lip gap of the fitted head model
+    motion: Any  # MotionTrack of the person
+
+
+@lru_cache(maxsize=1)
+def load_mouths(media: Path, cache: Path | None = None) -> list[Mouth]:
+    """Tracked mouths of all filmed speakers whose sound is there; `cache`: a folder for the tracks."""
+    from ggtalker_core.tracking import load_track, save_track, track_clip
+    from ggtalker_core.video import open_clip
+
+    paths = [media / "video" / n for n in FILMED] + sorted((media / "video" / "grid").glob("*.mpg"))
+    mouths: list[Mouth] = []
+    for path in paths:
+        stored = None if cache is None else cache / f"{path.stem}.track.safetensors"
+        if stored is not None and stored.exists():
+            track = load_track(stored)
+        else:
+            track = track_clip(open_clip(path))
+            if stored is not None:
+                save_track(track, stored)
+        marks = track.landmarks_px.numpy()
+        opening = np.linalg.norm(marks[:, INNER_LIPS[0]] - marks[:, INNER_LIPS[1]], axis=-1)
+        opening = opening / np.maximum(np.linalg.norm(marks[:, EYES[0]] - marks[:, EYES[1]], axis=-1), 1e-3)
+        motion = track.to_motion()
+        mouths.append(Mouth(path.stem, read_audio(path), opening, lip_gap_mm(motion), motion))
+    return mouths
+
+
+def lip_gap_mm(motion: Any) -> Any:
+    """Height of the upper over the lower mid-line lip vertex of the default head, [T] millimetres, signed."""
+    import torch
+
+    from ggtalker_core.head import load_head
+
+    head, n = load_head(), motion.count
+    upper, lower = (int(v) for v in head.lip_pairs[5])
+    part = head.subset(torch.tensor([upper, lower]))
+    zero, out = torch.zeros(1, 3), []
+    for i in range(0, n, 256):
+        e, j = motion.expression[i : i + 256], motion.jaw_rad[i : i + 256]
+        b = len(e)
+        v = part.vertices(torch.zeros(b, head.n_shape), e, j, zero.expand(b, 3), torch.zeros(b, 6))
+        out.append((v[:, 0, 1] - v[:, 1, 1]) * 1000)
+    return torch.cat(out).numpy()
