@@ -1,6 +1,7 @@
 """Run the benchmarks of one stage, or all, and write their rows as JSON.
 
-python benchmarks/run.py NAME|all [--json OUT]     NAME: rasteriser, tracking, speech, adaptation, pipeline, provenance
+python benchmarks/run.py NAME|all [--json OUT]   NAME: rasteriser, tracking, speech, adaptation, pipeline, provenance, house,
+bad_input
 Each benchmarks/NAME.py has `rows()`: {ROW: {"value", "unit", "target", "ok", ...}}; a row that could not
 be measured has value None and says why in "note".
 """
@@ -13,12 +14,13 @@ import importlib.util
 import json
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("rasteriser", "tracking", "speech", "adaptation", "pipeline", "provenance")
+NAMES = ("rasteriser", "tracking", "speech", "adaptation", "pipeline", "provenance", "house", "bad_input")
 
 
 def machine() -> dict[str, Any]:
@@ -69,6 +71,7 @@ def run(name: str, out: Path) -> bool:
 
 def main() -> int:
     """Command line."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what a benchmark started is stopped, too
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=[*NAMES, "all"])
     parser.add_argument("--json", type=Path, help="where to write (default benchmarks/results/NAME.json)")

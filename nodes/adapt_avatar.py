@@ -13,7 +13,7 @@ from comfy_api.latest import io
 
 from ..ggtalker_core.errors import ConsentRequiredError, GGTalkerError
 from ..ggtalker_core.progress import Progress, silent
-from ..ggtalker_core.provenance.consent import BASES, check_consent
+from ..ggtalker_core.provenance.consent import BASES, TRIAL, check_consent, trial_consent
 from ..ggtalker_core.types import ConsentRecord
 from . import convert, host, wires
 
@@ -54,8 +54,8 @@ class AdaptAvatar(io.ComfyNode):
                     options=[NOT_STATED, *BASES],
                     default=NOT_STATED,
                     tooltip="Why this face may be used: it is you, you hold written consent, a data set whose "
-                    "licence allows it, or "
-                    "nobody real. No avatar is made without it.",
+                    "licence allows it, or nobody real. trial: nothing is stated; marks cannot be turned off, and the "
+                    "avatar speaks until tomorrow only.",
                 ),
                 io.String.Input(
                     "consent_statement",
@@ -176,6 +176,8 @@ def keep(checkpoint: Avatar) -> None:
 
 def consent(basis: str, statement: str, expires: str) -> ConsentRecord:
     """The statement as a record of today. Raises ConsentRequiredError."""
+    if basis == TRIAL:
+        return trial_consent(statement.strip() or "the avatar was made as a trial.")
     if basis == NOT_STATED or len(statement.strip()) < 10:
         raise ConsentRequiredError(
             "An avatar needs the consent of the person it shows. Choose consent_basis and write into "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..ggtalker_core.errors import UnsafePathError
+from ..ggtalker_core.progress import Progress, patiently
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,6 +107,11 @@ def ordinary_tensors(*, gradients: bool = True) -> Iterator[None]:
 
     with torch.inference_mode(False), torch.set_grad_enabled(gradients):
         yield
+
+
+def loaded(progress: Progress, *modules: str) -> None:
+    """Import slow modules while the user can cancel."""
+    patiently(lambda: [importlib.import_module(name) for name in modules], progress, "Loading")
 
 
 def device() -> str:

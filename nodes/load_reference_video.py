@@ -123,6 +123,7 @@ class LoadReferenceVideo(io.ComfyNode):
         from ..ggtalker_core.video import pick_frames
 
         with host.job() as job:
+            host.loaded(job.progress, "av", "cv2")
             clip = open_trimmed(file, video, start_s, end_s, fps, max_side_px, job.progress)
             preview = convert.to_image(pick_frames(clip.source, convert.spread(clip.count, 16), job.progress))
             audio = convert.to_audio(clip.audio, silence_s=float(clip.duration_s))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import shutil
 import signal
 import sys
@@ -18,11 +19,7 @@ from comfy_server import ROOT, ComfyServer, ServerError
 
 SAMPLE = ROOT / "ggtalker_core" / "assets" / "sample"
 WORKFLOW = ROOT / "workflows" / "api" / "talking_head.json"
-OWN_CLIP = (
-    "written_consent",
-    "Stated by running scripts/demo.sh on this clip: the person shown agrees to this use of it.",
-)
-
+NOT_STATED = "scripts/demo.sh was run on the clip without --consent."
 QUIET_S = 30.0  # a log that is no terminal gets a line that often
 
 
@@ -32,8 +29,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("video", nargs="?", type=Path, help="clip of one person; default: the shipped synthetic sample")
     parser.add_argument("audio", nargs="?", type=Path, help="what the person is to say; default: the shipped voice")
     parser.add_argument("--preset", choices=("draft", "standard", "full"), default="draft")
-    parser.add_argument("--basis", choices=("self", "written_consent", "licensed_dataset", "synthetic_person"))
-    parser.add_argument("--statement", help="who agreed to the use of the clip, and when; stored in the video")
+    parser.add_argument(
+        "--consent",
+        "--statement",
+        metavar="TEXT",
+        default=os.environ.get("GGTALKER_CONSENT") or None,
+        help="who agreed to the use of your clip, and when; stored in the video. Without it the video says that nobody "
+        "stated consent (default: $GGTALKER_CONSENT)",
+    )
+    parser.add_argument(
+        "--basis", choices=("self", "written_consent", "licensed_dataset", "synthetic_person"),
+        help="on what that rests (default: written_consent)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=ROOT / "out", help="folder for the video (default: out)")
     parser.add_argument("--seconds", type=float, default=0.0, help="use only the first SECONDS of the clip")
     parser.add_argument(
@@ -63,13 +70,23 @@ def prepared(options: argparse.Namespace, video: str, audio: str) -> Prompt:
     only(prompt, "LoadAudio").update(audio=audio)
     adapt = only(prompt, "GGTalkerAdaptAvatar")
     adapt.update(preset=options.preset, graph_test=options.graph_test, name=Path(video).stem)
-    if options.video is not None:
-        adapt.update(consent_basis=OWN_CLIP[0], consent_statement=OWN_CLIP[1])
-    if options.basis:
-        adapt.update(consent_basis=options.basis)
-    if options.statement:
-        adapt.update(consent_statement=options.statement)
+    if options.video is not None and options.consent:
+        adapt.update(consent_basis=options.basis or "written_consent", consent_statement=options.consent)
+    elif options.video is not None:
+        adapt.update(consent_basis="trial", consent_statement=NOT_STATED)
     return prompt
+
+
+def consent_told(options: argparse.Namespace) -> str:
+    """What is recorded about the person's consent."""
+    if options.video is None:
+        return "Consent: the sample shows a synthetic person; none is needed."
+    if options.consent:
+        return f"Consent, recorded in the video: {options.consent}"
+    return (
+        "Consent: none was stated, and the video will say so. Film only people who agreed to it; state it with\n"
+        "  --consent 'WHO agreed to WHAT, WHEN'   (or the environment variable GGTALKER_CONSENT)"
+    )
 
 
 class Bar:
@@ -172,8 +189,7 @@ def main() -> int:
     """Run; problems go to stderr in the words of the node that met them."""
     options = arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server is stopped then, too
-    if options.video is not None:
-        print(f"Consent: {options.statement or OWN_CLIP[1]}  (--basis, --statement say it in your words)")
+    print(consent_told(options), flush=True)
     try:
         run(options)
     except (Refused, Failed, ServerError) as error:

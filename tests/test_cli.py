@@ -91,8 +91,36 @@ def test_targets_are_checked_before_any_work(tmp_path, video, capsys):
 
 def test_an_expired_consent_is_refused(tmp_path, video, capsys):
     line = ["adapt", "--video", str(video), "--out", str(tmp_path / "x.avatar.safetensors"), "--expires", "2001-01-01"]
-    assert main(line) == 1
+    assert main(line) == 1 and "--statement" in capsys.readouterr().err
+    assert main([*line, "--statement", "I agree to this use of my face"]) == 1
     assert "expired" in capsys.readouterr().err and not (tmp_path / "x.avatar.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "basis", "said"),
+    [
+        ([], "trial", "none was stated"),
+        (["--statement", "Ann agreed on May 1"], "written_consent", "Ann agreed on May 1"),
+        (["--consent", "Ann agreed on May 1", "--basis", "self"], "self", "Ann agreed on May 1"),
+        (["--basis", "synthetic_person"], "synthetic_person", "without further words"),
+    ],
+)
+def test_consent_is_recorded_as_it_was_stated(words, basis, said, capsys):
+    from ggtalker_core.cli.making import consent_of
+    from ggtalker_core.provenance import check_consent
+
+    options = build_parser().parse_args(["adapt", "--video", "x.mp4", "--out", "x.avatar.safetensors", *words])
+    record = check_consent(consent_of(options))
+    assert record.basis == basis and said in capsys.readouterr().err
+    assert (record.expires is not None) == (basis == "trial") and ("No consent" in record.statement) == (
+        basis == "trial"
+    )
+
+
+def test_consent_can_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("GGTALKER_CONSENT", "Ann agreed on May 1")
+    line = ["adapt", "--video", "x.mp4", "--out", "x.avatar.safetensors"]
+    assert build_parser().parse_args(line).statement == "Ann agreed on May 1"
 
 
 def test_verify_gives_one_json_object(video, capsys):

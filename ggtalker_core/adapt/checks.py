@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import TYPE_CHECKING
 
 from ..errors import ConsentRequiredError, InvalidInputError, NoFaceError
+from ..provenance.consent import check_consent
 from ..types import ConsentRecord
 
 if TYPE_CHECKING:
     from ..types import ReferenceClip, Track
 
-BASES = ("self", "written_consent", "licensed_dataset", "synthetic_person")
 _WILD = 3.0  # a landmark error of so many times the median is a frame that was tracked wrongly
 
 
@@ -23,16 +22,7 @@ def checked_consent(consent: ConsentRecord | None, clip: ReferenceClip) -> Conse
             f"Nobody has stated consent for '{clip.name}'. An avatar of a person may only be made with that person's "
             "agreement: state on what it rests (yourself, a written consent, a licensed data set, a synthetic person)."
         )
-    if record.basis not in BASES:
-        raise ConsentRequiredError(f"The consent's basis must be one of {', '.join(BASES)}, got '{record.basis}'.")
-    if record.expires is not None:
-        try:
-            last = datetime.date.fromisoformat(record.expires[:10])
-        except ValueError as error:
-            raise ConsentRequiredError(f"The consent's expiry '{record.expires}' is not a date (ISO 8601).") from error
-        if last < datetime.date.today():
-            raise ConsentRequiredError(f"The consent for '{clip.name}' expired on {record.expires}.")
-    return record
+    return check_consent(record)
 
 
 def check_match(clip: ReferenceClip, track: Track) -> None:

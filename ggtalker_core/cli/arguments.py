@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 from fractions import Fraction
 from pathlib import Path
 
 from .. import __version__
 
-BASES = ("self", "written_consent", "licensed_dataset", "synthetic_person")
+BASES = ("self", "written_consent", "licensed_dataset", "synthetic_person")  # what can be stated
 LABELS = ("eu_generated", "eu_modified", "eu_ai", "zh_generated", "zh_synthesised", "text", "none")
+CONSENT_VARIABLE = "GGTALKER_CONSENT"
 _PRESETS = ("draft", "standard", "full", "tiny")
 
 
@@ -61,8 +63,17 @@ def _preset(parser: argparse.ArgumentParser) -> None:
 
 def _consent(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("consent, stored in the avatar and in every video")
-    group.add_argument("--basis", choices=BASES, help="on what the use of the face rests (default: written_consent)")
-    group.add_argument("--statement", help="who agreed to what, in words")
+    group.add_argument(
+        "--statement",
+        "--consent",
+        metavar="TEXT",
+        default=os.environ.get(CONSENT_VARIABLE) or None,
+        help=f"who agreed to what, and when (default: ${CONSENT_VARIABLE}). Without it a trial is made: label and "
+        "watermark cannot be turned off, and the avatar speaks until tomorrow only",
+    )
+    group.add_argument(
+        "--basis", choices=BASES, help="on what the statement rests (default with a statement: written_consent)"
+    )
     group.add_argument("--expires", metavar="YYYY-MM-DD", help="no video is made after this day")
 
 

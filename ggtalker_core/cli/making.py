@@ -7,7 +7,7 @@ import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InvalidInputError
+from ..errors import ConsentRequiredError, InvalidInputError
 from .console import Bar, give, say
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..pipeline import MarkOptions, SpeakingOptions, ViewOptions
     from ..types import AudioTrack, Avatar, ConsentRecord, MotionTrack, ReferenceClip, Track
     from ..video import WrittenVideo
-
-_DEFAULT_STATEMENT = "Stated by running this command on the clip: the person shown agrees to this use of it."
 
 
 def talk(options: argparse.Namespace) -> int:
@@ -129,11 +127,22 @@ def speak(options: argparse.Namespace) -> int:
 
 
 def consent_of(options: argparse.Namespace) -> ConsentRecord:
-    """What the options state, dated today. Without options: that whoever runs the command states it, told on stderr."""
+    """What the options state, dated today; without a statement a trial that says so. Told on stderr."""
+    from ..provenance.consent import trial_consent
     from ..types import ConsentRecord
 
-    basis, statement = options.basis or "written_consent", options.statement or _DEFAULT_STATEMENT
-    say(f"Consent: {basis}: {statement}  (--basis, --statement say it in your words)")
+    if options.statement is None and options.basis is None:
+        if options.expires:
+            raise ConsentRequiredError("--expires says nothing alone: add --statement WHO AGREED TO WHAT.")
+        record = trial_consent("the command was run on the clip without --statement.")
+        say(
+            "Consent: none was stated, and the file will say so. The video carries label and watermark, the avatar "
+            f"speaks until {record.expires}. State it with --statement 'WHO agreed to WHAT, WHEN' [--basis ...]."
+        )
+        return record
+    basis = options.basis or "written_consent"
+    statement = options.statement or f"Stated as '{basis}' on the command line, without further words."
+    say(f"Consent: {basis}: {statement}")
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     return ConsentRecord(basis, statement, today, options.expires)
 

@@ -12,11 +12,14 @@ BASES = {
     "written_consent": "the person in the clip agreed in writing",
     "licensed_dataset": "the clip comes from a data set whose licence allows it",
     "synthetic_person": "the person in the clip does not exist",
+    "trial": "nobody has stated consent: all marks stay on, and the avatar speaks no longer than until the next day",
 }
+TRIAL = "trial"
+_TRIAL_DAYS = 1
 _LONGEST_STATEMENT = 4000
 _HOW = (
     "Fill in the consent of the person in the clip: basis ("
-    + ", ".join(BASES)
+    + ", ".join(basis for basis in BASES if basis != TRIAL)
     + "), a statement in words, and the day as YYYY-MM-DD."
 )
 
@@ -28,6 +31,18 @@ def _day(text: str, what: str) -> datetime.date:
         raise ConsentRequiredError(
             f"The consent's {what} {str(text)[:40]!r} is not a day as YYYY-MM-DD. {_HOW}"
         ) from error
+
+
+def trial_consent(how: str) -> ConsentRecord:
+    """The honest record where nothing was stated: it says so, and ends on the next day. `how`: what was done."""
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    ends = today + datetime.timedelta(days=_TRIAL_DAYS)
+    return ConsentRecord(TRIAL, f"No consent was stated: {how}", today.isoformat(), ends.isoformat())
+
+
+def is_trial(record: ConsentRecord | None) -> bool:
+    """Whether nobody has stated consent."""
+    return record is not None and record.basis == TRIAL
 
 
 def check_consent(record: ConsentRecord | None, today: datetime.date | None = None) -> ConsentRecord:
@@ -49,6 +64,10 @@ def check_consent(record: ConsentRecord | None, today: datetime.date | None = No
     given = _day(record.date, "date")
     if given > today + datetime.timedelta(days=1):  # a day of grace for time zones
         raise ConsentRequiredError(f"The consent is dated {record.date}, which is in the future. {_HOW}")
+    if is_trial(record) and (
+        not record.expires or _day(record.expires, "expiry") > given + datetime.timedelta(days=_TRIAL_DAYS)
+    ):
+        raise ConsentRequiredError(f"A trial without consent ends on the day after it began. {_HOW}")
     if record.expires:
         end = _day(record.expires, "expiry")
         if end < today:

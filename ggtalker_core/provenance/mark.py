@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InvalidInputError
+from ..errors import ConsentRequiredError, InvalidInputError
 from ..types import RgbaFrame, RgbaSource, TalkingVideo
 from .config import PUBLIC_KEY, EmbedConfig, LabelConfig
-from .consent import check_consent
+from .consent import check_consent, is_trial
 from .label import VisibleLabel
 from .manifest import COMPOSITE, GENERATED, TAG_ID, TAG_MANIFEST, Manifest, ManifestStore, avatar_sha256, now_utc
 from .payload import check_watermark_id, new_watermark_id
@@ -99,8 +99,12 @@ def mark(
         ConsentRequiredError: the avatar's consent is missing or has expired.
     """
     avatar = video.avatar
-    if avatar is not None:
-        check_consent(avatar.info.consent)
+    shown = label is not None and bool(label.wording)
+    if avatar is not None and is_trial(check_consent(avatar.info.consent)) and not (watermark and shown):
+        raise ConsentRequiredError(
+            "Nobody has stated consent for this avatar (a trial): label and invisible watermark stay on. Turn them on, "
+            "or state the consent when the avatar is made."
+        )
     known = video.marks.get(TAG_ID)
     earlier = _earlier(video)
     if watermark_id is None:
@@ -114,7 +118,7 @@ def mark(
         )
     if watermark and not already:
         check_carrier_size(video.size_px)
-    drawn = VisibleLabel(label, video.fps) if label is not None and label.wording else None
+    drawn = VisibleLabel(label, video.fps) if label is not None and shown else None
     if drawn is not None:
         drawn.coverage(video.size_px)  # says now, not at the first frame, when it does not fit
     embed = Watermarker(watermark_id, key, config=EmbedConfig(strength=strength)) if watermark and not already else None

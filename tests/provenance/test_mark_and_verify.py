@@ -7,6 +7,7 @@ import datetime
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -32,6 +33,7 @@ from ggtalker_core.provenance import (
     verify,
     verify_frames,
 )
+from ggtalker_core.provenance.consent import trial_consent
 from ggtalker_core.types import ConsentRecord, RgbaFrame, TalkingVideo
 
 from .helpers import FPS, ID, read, textured_clip, write
@@ -264,8 +266,24 @@ def test_consent_that_holds():
         (dataclasses.replace(GOOD, date="2026-06-03"), "future"),
         (dataclasses.replace(GOOD, expires="2026-05-31"), "expired on 2026-05-31"),
         (dataclasses.replace(GOOD, expires="soon"), "expiry"),
+        (dataclasses.replace(GOOD, basis="trial"), "A trial"),
+        (dataclasses.replace(GOOD, basis="trial", expires=None), "A trial"),
     ],
 )
 def test_consent_that_does_not(record: ConsentRecord | None, says: str):
     with pytest.raises(ConsentRequiredError, match=says):
         check_consent(record, TODAY)
+
+
+def test_a_trial_says_so_ends_tomorrow_and_keeps_its_marks(clip: list[np.ndarray]):
+    record = trial_consent("a test was run.")
+    day = datetime.date.fromisoformat(record.date)
+    assert check_consent(record) is record and record.statement == "No consent was stated: a test was run."
+    check_consent(record, day + datetime.timedelta(days=1))
+    with pytest.raises(ConsentRequiredError, match="expired"):
+        check_consent(record, day + datetime.timedelta(days=2))
+    avatar = SimpleNamespace(info=SimpleNamespace(consent=record))
+    video = dataclasses.replace(video_of(clip[:1]), avatar=avatar)
+    for off in ({"label": None}, {"label": LabelConfig(), "watermark": False}, {"label": LabelConfig(preset="none")}):
+        with pytest.raises(ConsentRequiredError, match="stay on"):
+            mark(video, **off)

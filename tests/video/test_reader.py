@@ -51,8 +51,9 @@ def test_picked_frames_equal_the_sequential_read_and_ask_for_cancelling(tmp_path
     codec = "mpeg1video" if suffix == ".mpg" else "libx264"
     clip = open_clip(make(tmp_path / f"a{suffix}", 60, gop=12, bframes=0, codec=codec), fps=Fraction(30))
     whole = list(clip.frames())
+    asked = []
     for wanted in ([], [0], [5, 6, 7], [3, 14, 40, 71], list(range(72))):
-        asked = []
+        asked.clear()
         picked = list(pick_frames(clip.source, wanted, lambda *said: asked.append(said)))
         assert len(picked) == len(wanted) and bool(asked) == bool(wanted)
         assert all(np.array_equal(a, whole[k]) for a, k in zip(picked, wanted))
