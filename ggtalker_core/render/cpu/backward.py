@@ -94,7 +94,8 @@ def clear(values, start, stop):
 
 @L.jit
 def differentiate_tiles(
-    tiles, turn, offsets, listed, records, rects, slots, columns, image, alpha, v_image, v_alpha, walked, gradients
+    tiles, runs, turn, offsets, listed, records, rects, slots, columns, image, alpha, v_image, v_alpha, walked,
+    gradients,
 ):  # fmt: skip
     """Fill the gradient slot of every (Gaussian, tile) pair that blending the given tiles really drew.
 
@@ -106,38 +107,40 @@ def differentiate_tiles(
     pixel_x, pixel_y = PIXEL_X.copy(), PIXEL_Y.copy()
     block_x, block_y = L.load(BLOCK_X, 0), L.load(BLOCK_Y, 0)
     zero = L.splat(f32(0))
-    mine = L.take(turn)
-    while mine < tiles.size:
-        tile = tiles[mine]
-        column, row = tile % columns, tile // columns
-        left, top = column * TILE_PX, row * TILE_PX
-        begin = np.int64(offsets[tile])
-        end = begin + walked[tile]
-        open_tile(left, top, width, height, through, thresholds)
-        open_gradient(left, top, image, alpha, v_image, v_alpha, colour, rest)
-        alive = living_blocks(thresholds)
-        for s in range(begin, end):
-            if (s - begin) % CHECK_EVERY == 0:
-                alive = living_blocks(thresholds)
-            L.prefetch(records, np.int64(listed[min(s + AHEAD, end - 1)]) * RECORD)
-            g = np.int64(listed[s])
-            r = g * RECORD
-            x, y = L.splat(records[r + UX] - f32(left)), L.splat(records[r + UY] - f32(top))
-            blocks = touched_blocks(records, r, x, y, block_x, block_y) & alive
-            if blocks == 0:
+    at_run = L.take(turn)
+    while at_run + 1 < runs.size:
+        for tile in tiles[runs[at_run] : runs[at_run + 1]]:
+            column, row = tile % columns, tile // columns
+            left, top = column * TILE_PX, row * TILE_PX
+            begin = np.int64(offsets[tile])
+            end = begin + walked[tile]
+            if end == begin:
                 continue
-            a, lean, c = L.splat(records[r + A]), L.splat(records[r + LEAN_X]), L.splat(records[r + C])
-            log_opacity = L.splat(records[r + LOG_OPACITY])
-            red, green, blue = L.splat(records[r + RED]), L.splat(records[r + GREEN]), L.splat(records[r + BLUE])
-            sums = (zero, zero, zero, zero, zero, zero, zero, zero, zero)
-            while blocks != 0:
-                place = np.int64(L.lowest_bit(blocks)) * 16
-                blocks &= blocks - np.int32(1)
-                sums = differentiate_block(
-                    place, a, lean, c, log_opacity, x, y, red, green, blue,
-                    pixel_x, pixel_y, through, thresholds, colour, rest, sums,
-                )  # fmt: skip
-            across = np.int64(rects[g, 2]) - np.int64(rects[g, 0])
-            slot = np.int64(slots[g]) + (row - rects[g, 1]) * across + (column - rects[g, 0])
-            L.store_nine(gradients, slot * SLOT, L.sum_each(sums))
-        mine = L.take(turn)
+            open_tile(left, top, width, height, through, thresholds)
+            open_gradient(left, top, image, alpha, v_image, v_alpha, colour, rest)
+            alive = living_blocks(thresholds)
+            for s in range(begin, end):
+                if (s - begin) % CHECK_EVERY == 0:
+                    alive = living_blocks(thresholds)
+                L.prefetch(records, np.int64(listed[min(s + AHEAD, end - 1)]) * RECORD)
+                g = np.int64(listed[s])
+                r = g * RECORD
+                x, y = L.splat(records[r + UX] - f32(left)), L.splat(records[r + UY] - f32(top))
+                blocks = touched_blocks(records, r, x, y, block_x, block_y) & alive
+                if blocks == 0:
+                    continue
+                a, lean, c = L.splat(records[r + A]), L.splat(records[r + LEAN_X]), L.splat(records[r + C])
+                log_opacity = L.splat(records[r + LOG_OPACITY])
+                red, green, blue = L.splat(records[r + RED]), L.splat(records[r + GREEN]), L.splat(records[r + BLUE])
+                sums = (zero, zero, zero, zero, zero, zero, zero, zero, zero)
+                while blocks != 0:
+                    place = np.int64(L.lowest_bit(blocks)) * 16
+                    blocks &= blocks - np.int32(1)
+                    sums = differentiate_block(
+                        place, a, lean, c, log_opacity, x, y, red, green, blue,
+                        pixel_x, pixel_y, through, thresholds, colour, rest, sums,
+                    )  # fmt: skip
+                across = np.int64(rects[g, 2]) - np.int64(rects[g, 0])
+                slot = np.int64(slots[g]) + (row - rects[g, 1]) * across + (column - rects[g, 0])
+                L.store_nine(gradients, slot * SLOT, L.sum_each(sums))
+        at_run = L.take(turn)

@@ -113,7 +113,7 @@ def close_tile(left, top, background, rgb, through, image, alpha):
 
 
 @L.jit
-def blend_tiles(tiles, turn, offsets, listed, records, background, columns, image, alpha, walked):
+def blend_tiles(tiles, runs, turn, offsets, listed, records, background, columns, image, alpha, walked):
     """Render the given tiles, sharing them through `turn` with other threads that do the same.
 
     `walked[tile]` is how far its list was read before all its pixels ended.
@@ -124,48 +124,35 @@ def blend_tiles(tiles, turn, offsets, listed, records, background, columns, imag
     thresholds = np.empty(PIXELS, np.float32)
     pixel_x, pixel_y = PIXEL_X.copy(), PIXEL_Y.copy()
     block_x, block_y = L.load(BLOCK_X, 0), L.load(BLOCK_Y, 0)
-    mine = L.take(turn)
-    while mine < tiles.size:
-        tile = tiles[mine]
-        left, top = tile % columns * TILE_PX, tile // columns * TILE_PX
-        open_tile(left, top, width, height, through, thresholds)
-        rgb[:] = f32(0)
-        alive = living_blocks(thresholds)
-        begin, end = offsets[tile], offsets[tile + 1]
-        at = begin
-        while at < end and alive != 0:
-            until = min(end, at + CHECK_EVERY)
-            for s in range(at, until):
-                L.prefetch(records, np.int64(listed[min(s + AHEAD, end - 1)]) * RECORD)
-                r = np.int64(listed[s]) * RECORD
-                x, y = L.splat(records[r + UX] - f32(left)), L.splat(records[r + UY] - f32(top))
-                blocks = touched_blocks(records, r, x, y, block_x, block_y) & alive
-                a, lean, c = L.splat(records[r + A]), L.splat(records[r + LEAN_X]), L.splat(records[r + C])
-                log_opacity = L.splat(records[r + LOG_OPACITY])
-                red, green = L.splat(records[r + RED]), L.splat(records[r + GREEN])
-                blue = L.splat(records[r + BLUE])
-                while blocks != 0:
-                    place = np.int64(L.lowest_bit(blocks)) * 16
-                    blocks &= blocks - np.int32(1)
-                    blend_block(
-                        place,
-                        a,
-                        lean,
-                        c,
-                        log_opacity,
-                        x,
-                        y,
-                        red,
-                        green,
-                        blue,
-                        pixel_x,
-                        pixel_y,
-                        through,
-                        thresholds,
-                        rgb,
-                    )
-            at = until
+    at_run = L.take(turn)
+    while at_run + 1 < runs.size:
+        for tile in tiles[runs[at_run] : runs[at_run + 1]]:
+            left, top = tile % columns * TILE_PX, tile // columns * TILE_PX
+            open_tile(left, top, width, height, through, thresholds)
+            rgb[:] = f32(0)
             alive = living_blocks(thresholds)
-        walked[tile] = at - begin
-        close_tile(left, top, background, rgb, through, image, alpha)
-        mine = L.take(turn)
+            begin, end = offsets[tile], offsets[tile + 1]
+            at = begin
+            while at < end and alive != 0:
+                until = min(end, at + CHECK_EVERY)
+                for s in range(at, until):
+                    L.prefetch(records, np.int64(listed[min(s + AHEAD, end - 1)]) * RECORD)
+                    r = np.int64(listed[s]) * RECORD
+                    x, y = L.splat(records[r + UX] - f32(left)), L.splat(records[r + UY] - f32(top))
+                    blocks = touched_blocks(records, r, x, y, block_x, block_y) & alive
+                    a, lean, c = L.splat(records[r + A]), L.splat(records[r + LEAN_X]), L.splat(records[r + C])
+                    log_opacity = L.splat(records[r + LOG_OPACITY])
+                    red, green = L.splat(records[r + RED]), L.splat(records[r + GREEN])
+                    blue = L.splat(records[r + BLUE])
+                    while blocks != 0:
+                        place = np.int64(L.lowest_bit(blocks)) * 16
+                        blocks &= blocks - np.int32(1)
+                        blend_block(
+                            place, a, lean, c, log_opacity, x, y, red, green, blue,
+                            pixel_x, pixel_y, through, thresholds, rgb,
+                        )  # fmt: skip
+                at = until
+                alive = living_blocks(thresholds)
+            walked[tile] = at - begin
+            close_tile(left, top, background, rgb, through, image, alpha)
+        at_run = L.take(turn)
