@@ -81,7 +81,8 @@ class ExpressionPrior:
         rest = self.scale.normalise(torch.zeros(1, self.config.previous, self.config.channels))
         predict = self._predictor(heard, self._style(manner, style), settings.guidance)
         scores = sample(
-            predict, features.shape[0], rest, window=self.config.window, schedule=self.schedule, steps=settings.steps, seed=seed, variation=settings.variation, progress=progress,
+            predict, features.shape[0], rest, window=self.config.window, schedule=self.schedule,
+            steps=settings.steps, seed=seed, variation=settings.variation, progress=progress,
         )  # fmt: skip
         regression = self.scale.restore(heard.channels[0])
         return MouthMotion(part_lips(self.scale.restore(scores), regression, closure), closure)

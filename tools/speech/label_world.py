@@ -3,9 +3,10 @@
 python tools/speech/label_world.py --model FOLDER --texts TEXTS.json --media MEDIA_ROOT --out world_phones.json
 TEXTS.json: {clip: {"language", "half", "voice": espeak voice, "lines": [[start s, end s, text], ...]}}: Whisper's text
 and word times, the text mended by hand where it was plainly wrong. FOLDER holds Whisper base for CTranslate2 (see
-make_encoder.py). Every line is spoken by espeak in several voices; each is warped onto the recording along the encoder's
-layer 5, and every phone gets the median of its times. Stretches without energy become pauses, those between the lines
-"?". Against pocketsphinx on 24 /p b m/ of LibriVox: onsets 21 ms apart in the median, 51 ms at the 90th percentile.
+make_encoder.py). Every line is spoken by espeak in several voices; each is warped onto the recording along layer 5 of
+the encoder, and every phone gets the median of its times. Stretches without energy become pauses, those between the
+lines "?". Against pocketsphinx on 24 /p b m/ of LibriVox: onsets 21 ms apart in the median, 51 ms at the 90th
+percentile.
 """
 
 from __future__ import annotations
