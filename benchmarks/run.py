@@ -1,7 +1,7 @@
 """Run the benchmarks of one stage, or all, and write their rows as JSON.
 
-python benchmarks/run.py NAME|all [--json OUT]   NAME: rasteriser, tracking, speech, adaptation, pipeline, provenance, house,
-bad_input
+python benchmarks/run.py NAME|all [--json OUT]
+NAME: rasteriser, tracking, speech, adaptation, pipeline, provenance, house, bad_input
 Each benchmarks/NAME.py has `rows()`: {ROW: {"value", "unit", "target", "ok", ...}}; a row that could not
 be measured has value None and says why in "note".
 """

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AVATARS = "ggtalker_avatars"
+MANIFESTS = "ggtalker_manifests"
 AVATAR_SUFFIX = ".avatar.safetensors"
 _PREVIEW_EVERY_S = 1.0
 _TEXT_EVERY_S = 0.5
@@ -153,6 +154,20 @@ def register_folders() -> None:
     import folder_paths
 
     folder_paths.add_model_folder_path(AVATARS, str(Path(folder_paths.models_dir) / AVATARS))
+
+
+def temp_folder() -> Path:
+    """Where files that nobody keeps may lie; ComfyUI empties it when it starts."""
+    import folder_paths
+
+    return Path(folder_paths.get_temp_directory())
+
+
+def manifest_folder() -> Path:
+    """Where the records of marked videos are kept by their id, for videos whose tags were stripped."""
+    import folder_paths
+
+    return Path(folder_paths.get_output_directory()) / MANIFESTS
 
 
 def avatar_folder() -> Path:

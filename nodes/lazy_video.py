@@ -64,9 +64,7 @@ class LazyVideo(Input.Video):
     def get_stream_source(self) -> str:
         """A temporary mp4, written when first asked for and removed with this object."""
         if self._file is None:
-            import folder_paths
-
-            temp = Path(folder_paths.get_temp_directory())
+            temp = host.temp_folder()
             temp.mkdir(parents=True, exist_ok=True)
             folder = tempfile.TemporaryDirectory(dir=temp, prefix="ggtalker_", ignore_cleanup_errors=True)
             self._write(Path(folder.name) / "video.mp4", crf=12, metadata=None)

@@ -57,6 +57,7 @@ class MarkSettings:
                 label=self.label_config(),
                 strength=self.strength,
                 watermark_id=self.watermark_id or None,
+                store=host.manifest_folder(),
             )
 
 

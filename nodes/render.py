@@ -147,5 +147,5 @@ def head_video(avatar: Avatar, motion: MotionTrack, backend: str, orbit_deg: flo
         path = orbit_camera(avatar, motion.count, degrees=orbit_deg) if orbit_deg else None
         head = AvatarRenderer(avatar, backend=backend, device=job.device).video(motion, camera=path)
     tags = {VIEW_TAG: f"orbit of {orbit_deg:g} degrees"} if orbit_deg else {}
-    source = CachedRgbaSource(head.source, head.count, head.size_px)
+    source = CachedRgbaSource(head.source, head.count, head.size_px, folder=host.temp_folder())
     return dataclasses.replace(head, source=source, marks={**head.marks, **tags})

@@ -34,6 +34,7 @@ def save_avatar(avatar: Avatar, path: Path | str) -> Path:
 
     Raises UnreadableFileError when the folder cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     target = Path(path)
@@ -54,8 +55,10 @@ def save_avatar(avatar: Avatar, path: Path | str) -> Path:
         os.close(handle)
         save_file(tensors, str(part), metadata=metadata)
         part.replace(target)
-    except OSError as error:
-        raise UnreadableFileError(f"The avatar cannot be written to {target}: {error}.") from error
+    except (OSError, SafetensorError) as error:
+        raise UnreadableFileError(
+            f"The avatar cannot be written to {target} ({error}). Check the free space and the permissions."
+        ) from error
     finally:
         part.unlink(missing_ok=True)
     return target

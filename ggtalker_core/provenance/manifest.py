@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import IncompatibleFileError, InvalidInputError
+from ..errors import IncompatibleFileError, InvalidInputError, UnreadableFileError
 from ..types import Avatar, ConsentRecord
 from .payload import ID_PATTERN, check_watermark_id
 
@@ -151,13 +151,19 @@ class ManifestStore:
         """Add a record; the file is replaced as a whole, so it is never half written."""
         path = self._path(manifest.watermark_id)
         kept = [m.to_json() for m in self.all(manifest.watermark_id)][-(_MOST_RECORDS - 1) :]
-        self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f".{manifest.watermark_id}.{uuid.uuid4().hex[:8]}.partial"
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             partial.write_text("\n".join([*kept, manifest.to_json()]) + "\n", encoding="utf-8")
-            os.replace(partial, path)  # noqa: PTH105
+            partial.replace(path)
+        except OSError as error:
+            raise UnreadableFileError(
+                f"The record of the video could not be written to {self.folder} ({error.strerror}). Check the free "
+                "space and the permissions."
+            ) from error
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
         return path
 
     def all(self, watermark_id: str) -> list[Manifest]:

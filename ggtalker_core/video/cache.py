@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ..errors import InvalidInputError
@@ -21,14 +22,21 @@ DEFAULT_MAX_BYTES = 16 << 30
 class FrameCache:
     """A file without a name that holds uint8 frames of one size; it is gone when this object is."""
 
-    def __init__(self, count: int, size_px: tuple[int, int], max_bytes: int = DEFAULT_MAX_BYTES) -> None:
-        """Reserve nothing yet: the file grows with what is stored, up to `max_bytes` or half of the free space."""
+    def __init__(
+        self, count: int, size_px: tuple[int, int], max_bytes: int = DEFAULT_MAX_BYTES, folder: Path | None = None
+    ) -> None:
+        """Reserve nothing yet: the file grows with what is stored, up to `max_bytes` or half of the free space.
+
+        `folder`: where the file lies while it lives; default the system's temporary folder.
+        """
         if count < 0 or min(size_px) < 1:
             raise InvalidInputError(f"A frame cache needs count >= 0 and a size, got {count} and {size_px}.")
         self._width, self._height = size_px
         self._pixels = self._width * self._height
         self._slots: dict[int, tuple[int, bool]] = {}  # frame -> slot in the file, whether it has alpha
-        free = shutil.disk_usage(tempfile.gettempdir()).free // 2
+        self._folder = folder or Path(tempfile.gettempdir())
+        self._folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self._folder).free // 2
         self._room = min(max_bytes, free) // (4 * self._pixels)
         self._file: IO[bytes] | None = None
 
@@ -43,14 +51,24 @@ class FrameCache:
         shape = (self._height, self._width)
         if frame.rgb.shape != (*shape, 3) or (frame.alpha is not None and frame.alpha.shape != shape):
             raise InvalidInputError(f"A generated frame has shape {list(frame.rgb.shape)}, expected {[*shape, 3]}.")
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="ggtalker-frames-")  # noqa: SIM115 - lives as long as we do
         slot = len(self._slots)
-        self._file.seek(slot * 4 * self._pixels)
-        self._file.write(frame.rgb.tobytes())
-        if frame.alpha is not None:
-            self._file.write(frame.alpha.tobytes())
+        try:
+            self._write(slot, frame)
+        except OSError:  # the disk is full after all
+            self._room = slot
+            return
         self._slots[index] = (slot, frame.alpha is not None)
+
+    def _write(self, slot: int, frame: RgbaFrame) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(  # noqa: SIM115 - lives as long as we do
+                prefix="ggtalker-frames-", dir=self._folder, buffering=0
+            )
+        self._file.seek(slot * 4 * self._pixels)
+        for part in (frame.rgb, frame.alpha):
+            data = memoryview(b"" if part is None else part.tobytes())
+            while len(data):
+                data = data[self._file.write(data) :]
 
     def get(self, index: int) -> RgbaFrame:
         """A stored frame, as a copy of its own."""
@@ -82,11 +100,12 @@ class CachedRgbaSource:
     """An RgbaSource over another one: every frame is produced once and may be asked for from several threads."""
 
     def __init__(
-        self, source: RgbaSource, count: int, size_px: tuple[int, int], max_bytes: int = DEFAULT_MAX_BYTES
-    ) -> None:
-        """Wrap `source`, which makes `count` frames of `size_px` (width, height)."""
+        self, source: RgbaSource, count: int, size_px: tuple[int, int], max_bytes: int = DEFAULT_MAX_BYTES,
+        folder: Path | None = None,
+    ) -> None:  # fmt: skip
+        """Wrap `source`, which makes `count` frames of `size_px` (width, height), kept in `folder` while this lives."""
         self._source, self._count = source, count
-        self._cache = FrameCache(count, size_px, max_bytes)
+        self._cache = FrameCache(count, size_px, max_bytes, folder)
         self._lock = threading.RLock()
         self._maker: Iterator[RgbaFrame] | None = None
         self._next = -1  # the frame that `_maker` gives next

@@ -78,6 +78,8 @@ def test_chain_of_three_equals_the_node_in_one(node_module: Any, avatar: Any, mo
     for text in (manifest, record):
         assert json.loads(text)["watermark_id"] == avatar.info.watermark_id
     assert marked.talking.audio is motion.audio
+    kept = node_module("host").manifest_folder() / f"{avatar.info.watermark_id}.jsonl"
+    assert len(kept.read_text().splitlines()) == 2, "every marking leaves its record"
 
 
 def test_a_frame_is_drawn_once_however_many_look_at_it(

@@ -203,6 +203,12 @@ def test_a_hostile_tag_in_a_file_is_reported_not_obeyed(tmp_path: Path, clip: li
     assert report.state == "contradiction" and "cannot be read" in report.text()
 
 
+def test_a_store_that_cannot_be_written_says_so(tmp_path: Path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UnreadableFileError, match="could not be written"):
+        ManifestStore(tmp_path / "file" / "store").put(Manifest(ID, "on", "AI", "2026-01-01T00:00:00+00:00"))
+
+
 def test_the_store_keeps_history_and_only_takes_ids(tmp_path: Path):
     store = ManifestStore(tmp_path / "deep" / "store")
     assert store.get(ID) is None and not store.folder.exists()

@@ -115,3 +115,25 @@ def test_bad_ranges_and_sizes():
         list(CachedRgbaSource(Counting(), 20, (9, 9)).frames())
     with pytest.raises(InvalidInputError):
         list(CachedRgbaSource(Counting(3), 20, SIZE).frames())
+
+
+def test_the_file_lies_in_the_given_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    real = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *a, **k: (asked.append(k["dir"]), real(*a, **k))[1])
+    list(CachedRgbaSource(Counting(), 20, SIZE, folder=tmp_path / "deep").frames())
+    assert asked == [tmp_path / "deep"] and list((tmp_path / "deep").iterdir()) == []
+
+
+def test_a_disk_that_fills_up_costs_time_but_no_frame(tmp_path: Path):
+    resource = pytest.importorskip("resource")
+    source = Counting()
+    cached = CachedRgbaSource(source, 20, SIZE, folder=tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        for _ in range(2):
+            assert all(same(f, frame(k)) for k, f in enumerate(cached.frames()))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert source.made[0] == 1 and source.made[19] == 2
