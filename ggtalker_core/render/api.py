@@ -11,9 +11,12 @@ from ..errors import BackendUnavailableError, InvalidInputError
 from ..types import Camera, Gaussians, Rendered
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 _log = logging.getLogger(__name__)
+_MANY = 50_000  # Gaussians from which on it pays to share a sum among threads
 _FIELDS = ("means", "quats", "scales", "opacities", "colors")
 
 
@@ -130,13 +133,8 @@ def _check_finite(gaussians: Gaussians) -> None:
     import torch
 
     with torch.no_grad():
-        values: list[Tensor] = [getattr(gaussians, name) for name in _FIELDS]
-        # on a GPU all five at once: the check must cost next to nothing beside the picture
-        if values[0].is_cuda:
-            sums = torch._foreach_norm(values, 1)  # pyright: ignore[reportPrivateUsage]
-        else:
-            sums = [v.sum() for v in values]
-        if math.isfinite(float(torch.stack(list(sums)).sum())):
+        values: list[Tensor] = [getattr(gaussians, name).detach() for name in _FIELDS]
+        if math.isfinite(_magnitude(values)):
             return
         for name, value in zip(_FIELDS, values):
             bad = (~value.isfinite()).nonzero()
@@ -147,6 +145,32 @@ def _check_finite(gaussians: Gaussians) -> None:
                     f"Gaussian {where[1]}: {float(value[tuple(where)])}. A training step has probably diverged; "
                     "lower the learning rate or resume from the last checkpoint."
                 )
+
+
+def _magnitude(values: list[Tensor]) -> float:
+    """Some sum over all values, not finite if one of them is not. It must cost next to nothing beside the picture."""
+    import torch
+
+    if values[0].is_cuda:  # all five at once
+        norms = torch._foreach_norm(values, 1)  # pyright: ignore[reportPrivateUsage]
+        return float(torch.stack(list(norms)).sum())
+    if values[0].device.type != "cpu":
+        return float(torch.stack([v.sum() for v in values]).sum())
+    # in our own threads: torch's would go on spinning for a while on the cores that the rasteriser needs next
+    import numpy as np
+
+    from .config import thread_count
+    from .cpu.threads import spread
+
+    sums: list[float] = []
+
+    def add(value: NDArray[np.float32]) -> None:
+        with np.errstate(all="ignore"):
+            sums.append(float(value.sum()))
+
+    threads = thread_count() if values[0].shape[1] >= _MANY else 1
+    spread(add, [v.numpy() for v in values], threads)
+    return sum(sums)
 
 
 def _checked_camera(camera: Camera) -> Camera:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,7 +71,10 @@ def cache_folder() -> Path:
     for place in [Path(asked), *places] if asked else places:
         folder = place / f"kernels-{digest.hexdigest()[:12]}"
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _only_ours(place):
+                continue
+            folder.mkdir(mode=0o700, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 return folder
         except OSError:
@@ -79,6 +83,14 @@ def cache_folder() -> Path:
         f"The compiled CPU rasteriser found no folder it may write to ({places[0]}, {places[1]}). "
         "Set NUMBA_CACHE_DIR to one."
     )
+
+
+def _only_ours(folder: Path) -> bool:
+    """Whether nobody else can have put machine code into the folder, which is run as it is found."""
+    if not hasattr(os, "getuid"):
+        return True
+    found = folder.stat()
+    return found.st_uid in (os.getuid(), 0) and not found.st_mode & 0o002
 
 
 @functools.cache
@@ -138,18 +150,19 @@ class _Rasterise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *cotangents: Any) -> tuple[Tensor | None, ...]:
         """Gradients of the five tensors; a tensor shared by all frames gets their sum."""
-        v_rgb, v_alpha = (v.contiguous() for v in cotangents)
+        # numpy copies and adds, not torch: its threads would go on spinning on the cores that are needed next
+        v_rgb, v_alpha = (np.ascontiguousarray(v.detach().numpy()) for v in cotangents)
         kernels = _compiled()
-        collected: list[list[Tensor]] = [[] for _ in ctx.sizes]
+        collected: list[list[Any]] = [[] for _ in ctx.sizes]
         for i, (frame, state) in enumerate(ctx.states):
-            found = kernels.differentiate_frame(frame, state, v_rgb[i].numpy(), v_alpha[i, ..., 0].numpy(), ctx.threads)
-            for size, kept, gradient in zip(ctx.sizes, collected, map(torch.from_numpy, found)):
+            found = kernels.differentiate_frame(frame, state, v_rgb[i], v_alpha[i, ..., 0], ctx.threads)
+            for size, kept, gradient in zip(ctx.sizes, collected, found):
                 if size == 1 and kept:
                     kept[0] += gradient
                 else:
                     kept.append(gradient)
-        stacked = [kept[0][None] if len(kept) == 1 else torch.stack(kept) for kept in collected]
-        return (*stacked, None)
+        stacked = [kept[0][None] if len(kept) == 1 else np.stack(kept) for kept in collected]
+        return (*map(torch.from_numpy, stacked), None)
 
 
 def _frame(tensors: list[Tensor], options: tuple[Any, ...], i: int) -> Any:

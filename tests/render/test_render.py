@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ggtalker_core.errors import InvalidInputError, LimitExceededError
-from ggtalker_core.render import render, render_depth
+from ggtalker_core.render import api, render, render_depth
 from ggtalker_core.types import Camera, Gaussians
 
 FIELDS = ("means", "quats", "scales", "opacities", "colors")
@@ -62,13 +62,26 @@ def test_no_gaussians_gives_the_background(backend: str) -> None:
     out.rgb.sum().backward()
 
 
+@pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_values_that_are_not_finite_are_named(cloud, field: str, bad: float) -> None:
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.filterwarnings("error")
+def test_values_that_are_not_finite_are_named(cloud, field: str, bad: float, threads: str, monkeypatch) -> None:
+    monkeypatch.setattr(api, "_MANY", 1)
+    monkeypatch.setenv("GGTALKER_RASTER_THREADS", threads)
     value = getattr(cloud.gaussians, field).clone()
     value[0, 17] = bad
     with pytest.raises(InvalidInputError, match=rf"{field}.*Gaussian 17"):
         render(dataclasses.replace(cloud.gaussians, **{field: value}), cloud.camera)
+
+
+@pytest.mark.filterwarnings("error")
+def test_huge_but_finite_values_are_taken() -> None:
+    """Their sum is not finite: that alone must not refuse them."""
+    far = one_gaussian()
+    many = Gaussians(**{n: getattr(far, n).expand(1, 40, *getattr(far, n).shape[2:]).clone() for n in FIELDS})
+    many.means[0, 1:, 2] = 3e38
+    assert render(many, square_camera(), backend="numba").alpha.max() == pytest.approx(0.8, abs=1e-6)
 
 
 def test_bad_cameras_and_types_are_refused(cloud) -> None:
@@ -113,6 +126,7 @@ def test_same_bits_for_any_number_of_threads(scene, monkeypatch) -> None:
     from ggtalker_core.render.cpu import pipeline
 
     monkeypatch.setattr(pipeline, "_LEAST", 16)
+    monkeypatch.setattr(api, "_MANY", 1)
     once = _everything(scene, "1", monkeypatch)
     for threads in ("1", "2", "3", "5"):
         for got, want in zip(_everything(scene, threads, monkeypatch), once):

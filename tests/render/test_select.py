@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,33 @@ def test_kernel_cache_folder_is_one_that_can_be_written(monkeypatch, tmp_path) -
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
     assert backend_numba.cache_folder().is_dir()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="folders have owners on POSIX only")
+def test_kernel_cache_folder_of_others_is_not_used(monkeypatch, tmp_path) -> None:
+    """Anybody could have put code there."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "open"))
+    assert backend_numba.cache_folder().parent != tmp_path / "open"
+
+
+def test_two_fresh_processes_share_one_cache(tmp_path) -> None:
+    """Both start at once on an empty folder, a third finds what they left; one small kernel stands for all."""
+    code = (
+        "import numpy as np\n"
+        "from ggtalker_core.render import backend_numba\n"
+        "backend_numba._kernels()\n"
+        "from ggtalker_core.render.cpu.binning import survey\n"
+        "found = np.zeros(4, np.int64)\n"
+        "survey(np.array([1., 3., 2.], np.float32), np.array([2, 0, 5], np.int32), 0, 3, found)\n"
+        "print(found.tolist()[:2], len(survey.stats.cache_hits))\n"
+    )
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
+
+    pair = [start(), start()]
+    assert all(p.communicate(timeout=300)[0].startswith("[2, 7]") for p in pair)
+    assert start().communicate(timeout=300)[0].split("]") == ["[2, 7", " 1\n"], "taken from the cache"

@@ -278,7 +278,7 @@ def _share_tiles(work: Ints, columns: int, threads: int) -> list[TileShare]:
     parts = max(1, min(threads, work.size, total // _LEAST))
     order = _tile_order(columns, work.size // columns)
     borders, left = [0.0], 1.0
-    while parts > 1 and left > 0.25 / parts:
+    while parts > 1 and left > 0.04 / parts:
         left -= max(left / (2 * parts), 0.03 / parts)
         borders.append(1.0 - left)
     weight = np.cumsum(work[order] + _EMPTY_TILE)
