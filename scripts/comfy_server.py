@@ -98,6 +98,13 @@ class ComfyServer:
         """The end of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def processor_s(self) -> float:
+        """Processor seconds that the server has used so far (Linux)."""
+        if self.process is None:
+            return 0.0
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def peak_memory_mib(self) -> float | None:
         """Largest resident size of the server so far, MiB; None where the system does not tell."""
         if self.process is None:

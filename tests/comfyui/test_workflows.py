@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -144,17 +143,19 @@ def test_cancelling_the_training_stops_soon_and_keeps_what_was_reached(
     sent: list[float] = []
 
     async def cancel() -> float:
+        """Processor seconds of the server from the cancelling to its end: other work on the machine does not count."""
+
         def watch(event: Any) -> None:
             if event.kind == "progress" and event.node == "3" and event.value > 0.2 * event.total and not sent:
-                sent.append(time.monotonic())
+                sent.append(server.processor_s())
                 asyncio.get_running_loop().create_task(client.interrupt())
 
         with pytest.raises(errors.WasInterrupted):
             await client.run(prompt, watch)
-        return time.monotonic() - sent[0]
+        return server.processor_s() - sent[0]
 
     seconds = asyncio.run(cancel())
-    assert seconds < 15, "a busy test machine may be slow, but the training must not run on"
+    assert seconds < 2, "measured: 0.6 s at most (benchmarks/house.py)"
     kept = server.base / "models" / "ggtalker_avatars" / "interrupted_stopped.avatar.safetensors"
     assert kept.is_file()
     log = server.log.read_text(errors="replace")
