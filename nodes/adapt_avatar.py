@@ -15,7 +15,7 @@ from ..ggtalker_core.errors import ConsentRequiredError, GGTalkerError
 from ..ggtalker_core.progress import Progress, silent
 from ..ggtalker_core.provenance.consent import BASES, TRIAL, check_consent, trial_consent
 from ..ggtalker_core.types import ConsentRecord
-from . import convert, host, wires
+from . import convert, host, widgets, wires
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,32 +64,23 @@ class AdaptAvatar(io.ComfyNode):
                     placeholder="Who agreed to what, when, and where that is written down",
                     tooltip="Stored in the avatar and in every video made with it.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFF,
-                    control_after_generate=False,
-                    tooltip="Same seed, clip and settings: same avatar.",
-                ),
+                widgets.seed("Same seed, clip and settings: same avatar."),
                 wires.Avatar.Input(
                     "resume",
                     optional=True,
                     tooltip="An avatar of the same person to go on from, for example one saved when a run was "
                     "cancelled.",
                 ),
-                io.String.Input(
+                widgets.rare(
+                    io.String,
                     "consent_expires",
                     default="",
-                    optional=True,
-                    advanced=True,
                     tooltip="A day such as 2030-12-31 after which the avatar refuses to speak. Empty: never.",
                 ),
-                io.Boolean.Input(
+                widgets.rare(
+                    io.Boolean,
                     "graph_test",
                     default=False,
-                    optional=True,
-                    advanced=True,
                     tooltip="Trains for a few seconds only, to test the graph. The avatar looks wrong and says so "
                     "in its metadata.",
                 ),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from . import convert, host, wires
+from . import convert, host, widgets, wires
 
 if TYPE_CHECKING:
     from ..ggtalker_core.types import Avatar
@@ -59,41 +59,23 @@ class AudioToExpression(io.ComfyNode):
                     step=0.05,
                     tooltip="Calms the motion; too much blurs quick lip closures.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFF,
-                    control_after_generate=False,
-                    tooltip="Another seed, another way of saying the same.",
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=25.0,
-                    min=10.0,
-                    max=60.0,
-                    step=0.001,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Frames per second of the motion and of the video.",
-                ),
-                io.Float.Input(
+                widgets.seed("Another seed, another way of saying the same."),
+                widgets.fps("Frames per second of the motion and of the video."),
+                widgets.rare(
+                    io.Float,
                     "guidance",
                     default=1.25,
                     min=0.0,
                     max=5.0,
                     step=0.05,
-                    optional=True,
-                    advanced=True,
                     tooltip="How strictly the motion follows the audio. High values exaggerate.",
                 ),
-                io.Int.Input(
+                widgets.rare(
+                    io.Int,
                     "steps",
                     default=10,
                     min=1,
                     max=100,
-                    optional=True,
-                    advanced=True,
                     tooltip="Sampling steps. More is slower and rarely visible.",
                 ),
             ],

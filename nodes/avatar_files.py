@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from comfy_api.latest import io
 
 from ..ggtalker_core.errors import GGTalkerError, UnreadableFileError, UnsafePathError
-from . import convert, host, wires
+from . import convert, host, widgets, wires
 from .adapt_avatar import report_text
 
 if TYPE_CHECKING:
@@ -121,11 +121,10 @@ class SaveAvatar(io.ComfyNode):
                     default="avatar",
                     tooltip="File name without ending; letters, digits, space, dot, dash and underscore of any script.",
                 ),
-                io.Boolean.Input(
+                widgets.rare(
+                    io.Boolean,
                     "overwrite",
                     default=False,
-                    optional=True,
-                    advanced=True,
                     tooltip="Replace a file of that name. Off: a number is added to the name.",
                 ),
             ],

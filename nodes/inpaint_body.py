@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from comfy_api.latest import Input, io
 
-from ..ggtalker_core.body.config import REGIONS
 from ..ggtalker_core.errors import InvalidInputError
-from . import convert, host, wires
+from . import convert, host, widgets, wires
 from .lazy_video import LazyVideo, as_talking
 
 if TYPE_CHECKING:
@@ -18,19 +17,6 @@ if TYPE_CHECKING:
     from ..ggtalker_core.types import Avatar, TalkingVideo
 
 VIEW_TAG = "ggtalker_view"  # in the marks of a head that is not seen by the clip's own camera
-
-
-def region_input() -> io.Combo.Input:
-    """The choice of what is replaced."""
-    return io.Combo.Input(
-        "region",
-        options=list(REGIONS),
-        default="auto",
-        optional=True,
-        advanced=True,
-        tooltip="How much of the clip's own head is replaced: mouth and jaw, the face, or the whole head. auto: as "
-        "little as the motion allows.",
-    )
 
 
 class InpaintBody(io.ComfyNode):
@@ -57,7 +43,7 @@ class InpaintBody(io.ComfyNode):
                     "used instead of its own.",
                 ),
                 io.Mask.Input("mask", optional=True, tooltip="Coverage of the head in `images`; needed with them."),
-                region_input(),
+                widgets.region(),
             ],
             outputs=[
                 io.Video.Output(

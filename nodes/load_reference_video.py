@@ -8,7 +8,7 @@ from comfy_api.latest import Input, io
 
 from ..ggtalker_core.errors import InvalidInputError
 from ..ggtalker_core.progress import Progress, silent
-from . import convert, host, wires
+from . import convert, host, widgets, wires
 
 if TYPE_CHECKING:
     from ..ggtalker_core.types import ReferenceClip
@@ -55,26 +55,18 @@ class LoadReferenceVideo(io.ComfyNode):
                     tooltip="Where the clip ends, in seconds of the video. 0 means its end.",
                 ),
                 io.Video.Input("video", optional=True, tooltip="A video from another node, instead of the file."),
-                io.Float.Input(
-                    "fps",
-                    default=25.0,
-                    min=10.0,
-                    max=60.0,
-                    step=0.001,
-                    advanced=True,
-                    optional=True,
-                    tooltip="Frames per second after loading; any other or varying rate is resampled. The speech "
+                widgets.fps(
+                    "Frames per second after loading; any other or varying rate is resampled. The speech "
                     "model was "
-                    "trained at 25.",
+                    "trained at 25."
                 ),
-                io.Int.Input(
+                widgets.rare(
+                    io.Int,
                     "max_side_px",
                     default=1024,
                     min=256,
                     max=4096,
                     step=64,
-                    advanced=True,
-                    optional=True,
                     tooltip="Larger frames are scaled down to this longer side, in pixels. Larger is slower.",
                 ),
             ],

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..ggtalker_core.errors import GGTalkerError
 from ..ggtalker_core.provenance.config import CORNERS, DURATIONS, PRESETS, LabelConfig
-from . import host
+from . import host, widgets
 
 if TYPE_CHECKING:
     from ..ggtalker_core.types import TalkingVideo
@@ -79,54 +79,48 @@ def inputs() -> list[io.Input]:
             "Turning it off is written "
             "into the file.",
         ),
-        io.String.Input(
+        widgets.rare(
+            io.String,
             "label_text",
             default="",
-            optional=True,
-            advanced=True,
             tooltip="The wording when label is 'text'.",
         ),
-        io.Combo.Input(
+        widgets.rare(
+            io.Combo,
             "corner",
             options=list(CORNERS),
             default="top_right",
-            optional=True,
-            advanced=True,
             tooltip="Where the label stands.",
         ),
-        io.Float.Input(
+        widgets.rare(
+            io.Float,
             "size_pct",
             default=5.0,
             min=2.0,
             max=30.0,
             step=0.5,
-            optional=True,
-            advanced=True,
             tooltip="Height of the letters in percent of the shorter side; the presets need at least 5.",
         ),
-        io.Combo.Input(
+        widgets.rare(
+            io.Combo,
             "duration",
             options=list(DURATIONS),
             default="always",
-            optional=True,
-            advanced=True,
             tooltip="always; start: the first 3 seconds; periodic: 3 seconds out of every 30.",
         ),
-        io.Float.Input(
+        widgets.rare(
+            io.Float,
             "strength",
             default=1.0,
             min=0.5,
             max=2.0,
             step=0.1,
-            optional=True,
-            advanced=True,
             tooltip="Of the invisible mark. 1 cannot be seen; 1.2 survives stronger compression.",
         ),
-        io.String.Input(
+        widgets.rare(
+            io.String,
             "watermark_id",
             default="",
-            optional=True,
-            advanced=True,
             tooltip="16 hexadecimal digits to write instead of the avatar's own id.",
         ),
     ]

@@ -7,26 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from . import host, marks, wires
-from .inpaint_body import VIEW_TAG, region_input
+from . import host, marks, widgets, wires
+from .inpaint_body import VIEW_TAG
 from .lazy_video import LazyVideo
 
 if TYPE_CHECKING:
     from ..ggtalker_core.types import Avatar, MotionTrack, TalkingVideo
-
-BACKENDS = ("auto", "numba", "gsplat")
-
-
-def backend_input() -> io.Combo.Input:
-    """The choice of rasteriser."""
-    return io.Combo.Input(
-        "backend",
-        options=list(BACKENDS),
-        default="auto",
-        optional=True,
-        advanced=True,
-        tooltip="What draws the Gaussians. auto: gsplat on an NVIDIA GPU where it works, else numba on the CPU.",
-    )
 
 
 class RenderGaussians(io.ComfyNode):
@@ -45,15 +31,14 @@ class RenderGaussians(io.ComfyNode):
             inputs=[
                 wires.Avatar.Input("avatar", tooltip="From Adapt Avatar or Load Avatar."),
                 wires.Motion.Input("motion", tooltip="From Audio to Expression."),
-                backend_input(),
-                io.Float.Input(
+                widgets.backend(),
+                widgets.rare(
+                    io.Float,
                     "orbit_deg",
                     default=0.0,
                     min=0.0,
                     max=60.0,
                     step=1.0,
-                    optional=True,
-                    advanced=True,
                     tooltip="Swings the camera round the head by so many degrees to both sides. 0: the clip's camera. "
                     "The body cannot follow: save the head alone.",
                 ),
@@ -93,8 +78,8 @@ class RenderTalkingVideo(io.ComfyNode):
                 wires.Avatar.Input("avatar", tooltip="From Load Avatar or Adapt Avatar."),
                 wires.Motion.Input("motion", tooltip="From Audio to Expression."),
                 *marks.inputs(),
-                backend_input(),
-                region_input(),
+                widgets.backend(),
+                widgets.region(),
             ],
             outputs=[
                 io.Video.Output(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.latest import io
 
-from . import convert, host, wires
+from . import convert, host, widgets, wires
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,14 +50,13 @@ class TrackFLAME(io.ComfyNode):
                     tooltip="Where to look for the face: one mask, or one for every frame. Use it when several "
                     "people are seen.",
                 ),
-                io.Float.Input(
+                widgets.rare(
+                    io.Float,
                     "smooth",
                     default=1.0,
                     min=0.1,
                     max=10.0,
                     step=0.1,
-                    optional=True,
-                    advanced=True,
                     tooltip="Steadiness of head and expression over time. Above 1 for a trembling overlay, below 1 for "
                     "a very lively person.",
                 ),

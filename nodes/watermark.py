@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.latest import Input, io
 
 from ..ggtalker_core.types import TalkingVideo
-from . import convert, marks
+from . import convert, marks, widgets
 from .lazy_video import LazyVideo, as_talking
 
 if TYPE_CHECKING:
@@ -34,16 +34,7 @@ class Watermark(io.ComfyNode):
                     tooltip="A video, or images in order. Any node after this one may destroy the mark.",
                 ),
                 *marks.inputs(),
-                io.Float.Input(
-                    "fps",
-                    default=25.0,
-                    min=1.0,
-                    max=120.0,
-                    step=0.001,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Frames per second when images are connected; a video has its own.",
-                ),
+                widgets.fps("Frames per second when images are connected; a video has its own.", least=1.0, most=120.0),
                 io.Audio.Input(
                     "audio", optional=True, tooltip="The sound when images are connected; a video has its own."
                 ),
