@@ -176,6 +176,9 @@ class Track:
     light: Tensor | None = None  # [9, 3] spherical harmonics
     offset_m: Tensor | None = None  # [V, 3] static per-vertex offset in head axes
     report: str = ""
+    cuts: tuple[int, ...] = ()  # first frames of new shots
+    bias_m: Tensor | None = None  # [468, 3] how far this person's landmarks lie from their usual places, head axes
+    albedo: Tensor | None = None  # [N, 3] of the skin samples (tracking/skin.py), where colours were fitted
 
     def __post_init__(self) -> None:
         """Check that all per-frame tensors agree."""
@@ -332,10 +335,13 @@ class SpeakingStyle:
     rest_jaw_rad: Tensor  # [3]
     mouth_gain: float = 1.0
     jaw_gain: float = 1.0
+    token: Tensor | None = None  # [64] style token of the bundled prior; None = its plain manner
 
     def __post_init__(self) -> None:
         """Check the shapes."""
         _check_shape(self, "rest_expression", self.rest_expression, (N_EXPRESSION,))
+        if self.token is not None:
+            _check_shape(self, "token", self.token, (None,))
         _check_shape(self, "rest_jaw_rad", self.rest_jaw_rad, (3,))
 
 
@@ -407,6 +413,7 @@ class Avatar:
     size_px: tuple[int, int]
     thumbnail: NDArray[np.uint8]  # [H, W, 3]
     info: AvatarInfo
+    inpainter: Mapping[str, Tensor] | None = None  # weights of the Body Inpainter; None = heads are set back without
 
     def __post_init__(self) -> None:
         """Check the map."""

@@ -46,7 +46,7 @@ class Manner:
         )  # fmt: skip
 
 
-def _join(spans: list[Span], seconds: float) -> list[Span]:
+def joined_phones(spans: list[Span], seconds: float) -> list[Span]:
     """Phones without gaps over [0, seconds]: holes become silence, short silences go to the phone before."""
     filled: list[Span] = []
     t = 0.0
@@ -89,7 +89,7 @@ def mouth_channels(
     count = round(seconds * fps)
     times = (np.arange(count) + 0.5) / fps
     total, weights, shut = np.zeros((count, N_CHANNELS)), np.full((count, N_CHANNELS), 1e-6), np.zeros(count)
-    for start, end, key in _join(spans, seconds):
+    for start, end, key in joined_phones(spans, seconds):
         shape, length, target = SHAPES[key], end - start, np.zeros(N_CHANNELS)
         size, force = (1.0, 1.0) if jitter is None else np.exp(0.15 * jitter.normal(size=2))
         for channel, value in shape.targets:

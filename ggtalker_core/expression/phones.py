@@ -64,6 +64,8 @@ _GROUPS: tuple[tuple[str, Shape], ...] = (
     ("j", _shape(0.8, 9, 0.7, jawOpen=0.08, mouthStretch=0.25, mouthLowerDown=0.2, mouthSmile=0.12)),
     ("hɦʔ", _shape(0.12, 11, 0.12, jawOpen=0.15)),
 )  # fmt: skip
+GROUP_NAMES: tuple[str, ...] = ("", *(phones for phones, _ in _GROUPS))  # silence, then phones that look alike
+GROUP_OF: dict[str, int] = {"": 0} | {p: i + 1 for i, (phones, _) in enumerate(_GROUPS) for p in phones}
 SHAPES: dict[str, Shape] = {"": SILENCE} | {phone: shape for phones, shape in _GROUPS for phone in phones}
 
 AFFRICATES = {

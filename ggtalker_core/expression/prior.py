@@ -79,7 +79,7 @@ class ExpressionPrior:
         if self.denoiser is None:
             return MouthMotion(self.scale.restore(heard.channels[0]), closure)
         rest = self.scale.normalise(torch.zeros(1, self.config.previous, self.config.channels))
-        predict = self._predictor(heard, self._style(manner, style), settings.guidance)
+        predict = self.predictor(heard, self.style_condition(manner, style), settings.guidance)
         scores = sample(
             predict, features.shape[0], rest, window=self.config.window, schedule=self.schedule,
             steps=settings.steps, seed=seed, variation=settings.variation, progress=progress,
@@ -105,7 +105,7 @@ class ExpressionPrior:
         starts = sorted({min(a, last) for a in range(0, last + n // 2, max(1, n // 2))})
         return torch.cat([self.denoiser.styles.of_motion(scores[None, a : a + n]) for a in starts]).mean(0)
 
-    def _style(self, manner: Tensor | None, style: Tensor | None) -> Tensor:
+    def style_condition(self, manner: Tensor | None, style: Tensor | None) -> Tensor:
         """The style condition [1, S]."""
         denoiser = self.denoiser
         assert denoiser is not None
@@ -118,7 +118,7 @@ class ExpressionPrior:
             )
         return style[None].float()
 
-    def _predictor(self, heard: Heard, style: Tensor, guidance: float):
+    def predictor(self, heard: Heard, style: Tensor, guidance: float):
         """The denoiser bound to the sound, with guidance."""
         p, denoiser = self.config.previous, self.denoiser
         assert denoiser is not None

@@ -12,16 +12,20 @@ from ..errors import IncompatibleFileError, InvalidInputError
 from ..progress import Progress, SubProgress, silent
 from ..speech.features import SpeechFeatures, encode_speech
 from ..types import AudioTrack, MotionTrack, SpeakingStyle, frame_count
-from .channels import INDEX, to_expression
-from .coarticulation import Manner
+from .channels import INDEX, to_arkit
+from .coarticulation import Manner, mouth_channels
 from .config import SpeakConfig
+from .emotion import add_emotion, check_emotion
 from .lips import shut_lips
 from .prior import ExpressionPrior, load_prior
+from .recogniser import recognise
 from .rest import rest_weight, silent_frames
 
 if TYPE_CHECKING:
     from ..head.arkit import ArkitMap
 
+ENGINES = ("diffusion", "regression", "rules")
+RULES_FPS = 25
 DIGITAL_SILENCE_DB = -90.0  # 16-bit sound holds nothing below this
 
 
@@ -40,6 +44,9 @@ def speak(
     manner: Manner | None = None,
     settings: SpeakConfig | None = None,
     arkit: ArkitMap | None = None,
+    engine: str = "diffusion",
+    emotion: str = "neutral",
+    emotion_intensity: float = 0.5,
     progress: Progress = silent,
 ) -> MotionTrack:
     """The mouth motion that says `audio`: expression [T, 50] and jaw [T, 3], T = ceil(seconds * fps).
@@ -48,7 +55,9 @@ def speak(
     motion. steps: DDIM steps. guidance: 1 = off. mouth_gain, jaw_gain: user's gains, 0 = still. smoothing: 0 none to
     1 strong (a Gaussian of up to 3 frames; it weakens closures). manner: how the prior itself articulates (wide, round,
     crisp); None = plain. settings: the rarer switches (its steps and guidance are overruled). arkit: the ARKit map of
-    the head to be driven, default that of the default head.
+    the head to be driven, default that of the default head. engine: "diffusion" (the prior), "regression" (its trunk
+    alone: one answer for every seed), "rules" (phones recognised in the sound, then co-articulation rules).
+    emotion, emotion_intensity: a rule-made look of the mouth on top (emotion.py), 0 to 1.
     Only the mouth moves; brows, lids, gaze and head pose stay with the avatar's own loop.
     Raises InvalidInputError, LimitExceededError, MissingWeightsError.
     """
@@ -57,11 +66,20 @@ def speak(
     _check_gains(settings, mouth_gain=mouth_gain, jaw_gain=jaw_gain, smoothing=smoothing)
     if not 0 < fps <= 240:
         raise InvalidInputError(f"fps must be in (0, 240], got {fps}.")
+    if engine not in ENGINES:
+        raise InvalidInputError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}.")
+    check_emotion(emotion, emotion_intensity)
     prior = prior or load_prior()
-    arkit = arkit or _default_arkit()
+    if engine == "regression" and prior.denoiser is not None:
+        prior = ExpressionPrior(prior.config, prior.scale, prior.trunk, None, prior.metadata)
+    arkit = arkit or default_arkit()
     native = Fraction(prior.config.fps)
     features = encode_speech(audio, native, progress=SubProgress(progress, 0.0, 0.5))
-    channels = mouth_motion(features, prior, seed, settings, manner, SubProgress(progress, 0.5, 1.0))
+    if engine == "rules":
+        channels = rules_motion(features, settings, manner)
+    else:
+        token = None if style is None or manner is not None else style.token
+        channels = mouth_motion(features, prior, seed, settings, manner, SubProgress(progress, 0.5, 1.0), token)
     if smoothing > 0:
         channels = smooth(channels, 1.2 * smoothing)
     channels = retime(channels, native, fps, frame_count(audio.duration_s, fps))
@@ -70,7 +88,9 @@ def speak(
     # mouthClose undoes what jawOpen opens, so it follows the jaw, or closures would no longer close.
     gains[INDEX["jawOpen"]] *= jaw
     gains[INDEX["mouthClose"]] *= jaw
-    expression, jaw_rad = to_expression(channels * gains, arkit)
+    channels = channels * gains
+    weights = add_emotion(channels, to_arkit(channels, arkit.names), arkit.names, emotion, emotion_intensity)
+    expression, jaw_rad = arkit.from_weights(weights)
     if style is not None:
         expression, jaw_rad = expression + style.rest_expression, jaw_rad + style.rest_jaw_rad
     return MotionTrack(expression, jaw_rad, fps, covers_upper_face=False, audio=audio)
@@ -83,11 +103,29 @@ def mouth_motion(
     settings: SpeakConfig,
     manner: Manner | None = None,
     progress: Progress = silent,
+    style: Tensor | None = None,
 ) -> Tensor:
-    """Mouth channels [T, 13] at the prior's frame rate: the prior's answer, closures, rest in silence."""
+    """Mouth channels [T, 13] at the prior's frame rate: the prior's answer, closures, rest in silence.
+
+    style: a token of `ExpressionPrior.style_of`; a prior without tokens leaves it aside.
+    """
     vector = None if manner is None else torch.tensor(manner.vector())
-    motion = prior(features.values, seed=seed, settings=settings, manner=vector, progress=progress)
-    channels = shut_lips(motion.channels, motion.closure, settings.closure_at)
+    token = style if prior.denoiser is not None and prior.config.style_width else None
+    motion = prior(features.values, seed=seed, settings=settings, manner=vector, style=token, progress=progress)
+    return rested(shut_lips(motion.channels, motion.closure, settings.closure_at), features, settings)
+
+
+def rules_motion(features: SpeechFeatures, settings: SpeakConfig, manner: Manner | None = None) -> Tensor:
+    """Mouth channels [T, 13] of the phones that are recognised in the sound, by the co-articulation rules alone."""
+    if float(features.fps) != RULES_FPS:
+        raise InvalidInputError(f"Phones are recognised at {RULES_FPS} frames per second, got {features.fps}.")
+    spans, seconds = recognise(features.values), len(features.values) / RULES_FPS
+    made, _ = mouth_channels(spans, seconds, fps=RULES_FPS, manner=manner or Manner())
+    return rested(torch.from_numpy(made), features, settings)
+
+
+def rested(channels: Tensor, features: SpeechFeatures, settings: SpeakConfig) -> Tensor:
+    """Channels [T, 13] eased into the rest pose where the sound is silent."""
     after = round(settings.rest_after_s * float(features.fps))
     below = float((features.level_db.max() - settings.rest_range_db).clamp(DIGITAL_SILENCE_DB, settings.rest_below_db))
     weight = rest_weight(silent_frames(features.level_db, below, after))
@@ -113,7 +151,8 @@ def smooth(motion: Tensor, sigma_frames: float) -> Tensor:
     return (padded.unfold(0, 2 * reach + 1, 1) * (taps / taps.sum())).sum(-1)
 
 
-def _default_arkit() -> ArkitMap:
+def default_arkit() -> ArkitMap:
+    """The ARKit map of the default head."""
     from ..head.model import load_head
 
     arkit = load_head().arkit

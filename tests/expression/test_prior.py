@@ -39,7 +39,7 @@ def test_guidance_one_is_the_plain_answer_and_more_moves_away_from_the_deaf_one(
     heard = tiny_prior.hear(FEATURES)
     noisy, known, step = torch.randn(1, 24, 13), torch.zeros(1, 24), torch.tensor([30])
     plain, double, none = (
-        tiny_prior._predictor(heard, tiny_prior._style(None, None), g)(noisy, known, step, 0, 20)
+        tiny_prior.predictor(heard, tiny_prior.style_condition(None, None), g)(noisy, known, step, 0, 20)
         for g in (1.0, 2.0, 0.0)
     )
     assert torch.allclose(double - plain, plain - none, atol=1e-4)
