@@ -21,12 +21,14 @@ from ..gaussians.rigging import Rig, make_rig, triangle_areas
 from ..gaussians.texels import Texels, initial_texels, read_map, write_map
 from ..progress import Progress, SubProgress, patiently, silent
 from ..types import Avatar, AvatarInfo
+from .body_loop import decode_jpeg
 from .checks import check_match, checked_consent, usable_frames
 from .colors import first_colors
 from .config import AdaptConfig
 from .frame_parameters import FrameParameters
 from .geometry import fresh
 from .hair import hair_offset
+from .inpainting import InpainterFit
 from .matte import MatteOf
 from .optimise import Fitter, StepReport, Throttle
 from .preparation import Prepared, prepare
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
     from ..types import ConsentRecord, ReferenceClip, Track
 
 _HIDDEN_LOGIT = -12.0  # of texels that are not drawn
-_PREPARED, _FITTED = 0.12, 0.97  # shares of the progress bar
+_PREPARED, _FITTED, _PAINTED = 0.12, 0.85, 0.97  # shares of the progress bar
+INPAINTER = "body-inpainter"  # as a stage
 
 
 def adapt_avatar(
@@ -101,6 +104,7 @@ class _Adaptation:
         self.name = name or clip.name
         self.watermark_id = resume.info.watermark_id if resume else secrets.token_hex(8)
         self.stages_done: list[str] = list(resume.info.stages_done) if resume else []
+        self.inpainter = resume.inpainter if resume else None
         _check_resume(resume, track, config)
 
     def run(self, progress: Progress, on_checkpoint: Callable[[Avatar], None] | None) -> Avatar:
@@ -121,12 +125,23 @@ class _Adaptation:
 
         try:
             fitter.run(report)
+            self._train_inpainter(fitter, prepared, SubProgress(progress, _FITTED, _PAINTED))
         except BaseException:
             if on_checkpoint is not None:
                 self._keep(on_checkpoint, fitter, prepared, drawn, offset)
             raise
         progress(1, 1, "the avatar is ready", fitter.picture(self._shown(prepared)))
         return self._avatar(fitter, prepared, drawn, offset, finished=True)
+
+    def _train_inpainter(self, fitter: Fitter, prepared: Prepared, progress: Progress) -> None:
+        """The Body Inpainter on the finished map; an interruption leaves the avatar with the one it had."""
+        if self.config.inpainter.steps == 0:
+            return
+        plate = None if prepared.plate_jpeg is None else decode_jpeg(prepared.plate_jpeg)
+        job = InpainterFit(fitter, max(self.clip.size_px), plate, self.config.inpainter, self.inpainter)
+        job.run(lambda done, total, error: progress(done, total, f"{INPAINTER}: step {done} of {total}"))
+        self.inpainter = job.weights()
+        self.stages_done.append(INPAINTER)
 
     def _keep(
         self, on_checkpoint: Callable[[Avatar], None], fitter: Fitter, prepared: Prepared, drawn: Tensor, offset: Tensor
@@ -192,7 +207,7 @@ class _Adaptation:
             head_model=track.head_model, shape=track.shape, offset_m=offset,
             gaussian_map=write_map(texels, self.layout), color_mlp=mlp,
             style=speaking_style(self.head, track, kept), body=prepared.body(track), intrinsics_px=track.intrinsics_px,
-            size_px=track.size_px, thumbnail=_thumbnail(prepared), info=info,
+            size_px=track.size_px, thumbnail=_thumbnail(prepared), info=info, inpainter=self.inpainter,
         )  # fmt: skip
 
 

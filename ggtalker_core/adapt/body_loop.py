@@ -104,3 +104,11 @@ def encode_png(matte: NDArray[np.uint8]) -> bytes:
     if not ok:
         raise RuntimeError("OpenCV could not encode a PNG image.")
     return data.tobytes()
+
+
+def decode_jpeg(data: bytes) -> NDArray[np.uint8]:
+    """The sRGB image [H, W, 3] of a JPEG made here."""
+    import cv2
+
+    image = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

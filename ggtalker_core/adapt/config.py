@@ -21,6 +21,17 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class InpainterStage:
+    """Training of the Body Inpainter, after the map; lengths in pixels of a picture of 512."""
+
+    steps: int = 0  # 0: none, heads are set back without a network
+    crop_px: int = 192  # of the kept frames; one random square per step
+    rate: float = 2e-3
+    grow_px: tuple[float, float] = (3.0, 14.0)  # random dilation of the hole
+    shift_px: float = 1.5  # random displacement of the rendering
+
+
+@dataclass(frozen=True)
 class Rates:
     """Adam's learning rates, for one frame per step."""
 
@@ -31,11 +42,11 @@ class Rates:
     color: float = 8e-3
     mlp: float = 2e-3
     mlp_features: float = 5e-3
-    expression: float = 2e-2
-    jaw: float = 2e-3  # rad
-    eyes: float = 2e-3  # rad
-    rotation: float = 8e-4  # rad
-    translation: float = 2e-4  # m
+    expression: float = 4e-2
+    jaw: float = 5e-3  # rad
+    eyes: float = 5e-3  # rad
+    rotation: float = 4e-3  # rad; a frame is visited a few times only
+    translation: float = 1e-3  # m
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,7 @@ class AdaptConfig:
     preset: str = "draft"
     uv_size: int = 128
     stages: tuple[Stage, ...] = ()
+    inpainter: InpainterStage = field(default_factory=InpainterStage)
     max_box_px: int = 512  # the longer side of the head's box while fitting
     memory_mb: int = 400  # for the frames that are kept
     min_frames: int = 20  # usable frames
@@ -95,7 +107,8 @@ class AdaptConfig:
     def scaled(self, factor: float) -> AdaptConfig:
         """The same recipe with `factor` times the steps."""
         stages = tuple(replace(stage, steps=max(1, round(stage.steps * factor))) for stage in self.stages)
-        return replace(self, stages=stages)
+        inpainter = replace(self.inpainter, steps=round(self.inpainter.steps * factor))
+        return replace(self, stages=stages, inpainter=inpainter)
 
     @staticmethod
     def draft() -> AdaptConfig:
@@ -103,7 +116,12 @@ class AdaptConfig:
         return AdaptConfig(
             preset="draft",
             uv_size=160,
-            stages=(Stage("map", 400, divisor=2), Stage("map+parameters", 1800, fit_parameters=True)),
+            stages=(
+                Stage("map", 250, divisor=2),
+                Stage("map+parameters, half size", 1600, divisor=2, fit_parameters=True),
+                Stage("map+parameters", 1100, fit_parameters=True, rate=0.7),
+            ),
+            inpainter=InpainterStage(700),
         )
 
     @staticmethod
@@ -118,6 +136,7 @@ class AdaptConfig:
                 Stage("map", 800, divisor=2),
                 Stage("map+parameters", 2200, fit_parameters=True),
             ),
+            inpainter=InpainterStage(1500, crop_px=256),
         )
 
     @staticmethod
@@ -134,6 +153,7 @@ class AdaptConfig:
                 Stage("map+parameters", 4000, fit_parameters=True),
                 Stage("all+colour-network", 4500, fit_parameters=True, fit_colors=True, rate=0.6),
             ),
+            inpainter=InpainterStage(4000, crop_px=384),
         )
 
     @staticmethod
@@ -147,6 +167,7 @@ class AdaptConfig:
             min_frames=3,
             loop_s=0.4,
             stages=(Stage("map", 12), Stage("map+parameters", 8, fit_parameters=True)),
+            inpainter=InpainterStage(3, crop_px=48),
         )
 
     @staticmethod

@@ -62,6 +62,11 @@ class Compositor:
         self._mouth = whole.subset((face & _moved_by_speech(whole)).nonzero().flatten())
         self._chin_m = _chin_height_m(whole, avatar.shape)
         self._decoded: OrderedDict[int, _BodyFrame] = OrderedDict()
+        self._inpainter = None
+        if avatar.inpainter is not None and self.config.inpainter:
+            from .inpainter import load_inpainter
+
+            self._inpainter = load_inpainter(avatar.inpainter)
         plate = avatar.body.plate_jpeg
         self._plate = None if plate is None else self._sized(_decode(plate, "the background plate"))
 
@@ -80,19 +85,24 @@ class Compositor:
             )
         loop = self.avatar.body.frame_at(index, self.fps)
         body = self._body(loop)
-        mask, unit_px = self._mask(loop, index, body, rendered.alpha, motion)
+        region = self._region(loop, index, motion)
+        mask, unit_px = self._mask(region, loop, index, body, rendered.alpha, motion)
         rgb = set_back(
             body.image, body.plate, rendered.rgb, rendered.alpha, mask,
             match_px=self.config.match * unit_px, match_limit=self.config.match_limit,
         )  # fmt: skip
+        if region == "head" and self._inpainter is not None:  # it was trained with holes of whole heads
+            from .inpainter import repair
+
+            rgb = repair(self._inpainter, rgb, body.image, (mask > 0).astype(np.float32), mask)
         return RgbaFrame(rgb)
 
     def _mask(
-        self, loop: int, index: int, body: _BodyFrame, alpha: NDArray[np.uint8], motion: MotionTrack | None
-    ) -> tuple[NDArray[np.float32], float]:
+        self, region: str, loop: int, index: int, body: _BodyFrame, alpha: NDArray[np.uint8],
+        motion: MotionTrack | None,
+    ) -> tuple[NDArray[np.float32], float]:  # fmt: skip
         """Where the head replaces the frame [H, W], and the height of the face in pixels."""
         width, height = self.size_px
-        region = self._region(loop, index, motion)
         part = self._mouth if region == "mouth" else self._face
         old = self._outline_points(part, loop, None, 0)
         new = old if motion is None else self._outline_points(part, loop, motion, index)

@@ -21,6 +21,7 @@ class BodyConfig:
     feather: float = 0.03  # width of the soft edge
     match: float = 0.10  # reach of the colour match, from the seam inwards
     match_limit: float = 0.12  # it changes no colour by more than this, of 1
+    inpainter: bool = True  # whole heads also pass the avatar's Body Inpainter, where it has one
     cached_frames: int = 4  # decoded body frames that are held
 
     def __post_init__(self) -> None:

@@ -36,6 +36,7 @@ class EvaluateConfig:
     plate_frames: int = 24
     plate_still: float = 0.35  # share of the background that must stand still for a plate of the whole clip
     sheet_rows: int = 6
+    inpaint: bool = True  # pasted heads pass the avatar's Body Inpainter, which sees the frame with the head cut out
     refine: bool = True  # also score with the motion of the test frames refined against their pictures
     refinement: RefineConfig = field(default_factory=RefineConfig)
 

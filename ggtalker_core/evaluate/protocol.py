@@ -18,6 +18,7 @@ import numpy as np
 from ..adapt.geometry import NeckLine, chin_height_m
 from ..adapt.matte import keep_person
 from ..adapt.refine import refine_track
+from ..body.inpainter import BodyInpainter, load_inpainter, repair
 from ..body.plate import fill, median_plate, person_free
 from ..errors import NoFaceError
 from ..gaussians.avatar_renderer import AvatarRenderer
@@ -125,7 +126,9 @@ def self_reenactment(
                 device=device, progress=SubProgress(progress, 0.85, 0.93, "Test frames: "),
             )  # fmt: skip
     renderer = AvatarRenderer(fitted.avatar, backend=config.backend, device=device)
-    bench = _Bench(fitted, test_clip, test_track, refined, renderer, tools, evaluate, watch)
+    weights = fitted.avatar.inpainter if evaluate.inpaint else None
+    inpainter = None if weights is None else load_inpainter(weights)
+    bench = _Bench(fitted, test_clip, test_track, refined, renderer, tools, evaluate, watch, inpainter)
     ours, again, nearest, rows, scored = bench.run(SubProgress(progress, 0.93, 1.0, "Comparing: "))
     return Evaluation(
         clip=clip.name, preset=config.preset, device=device, frames_fit=fit_clip.count, frames_test=test_clip.count,
@@ -148,6 +151,7 @@ class _Bench:
     tools: Tools
     config: EvaluateConfig
     watch: Stopwatch
+    inpainter: BodyInpainter | None = None
 
     def run(self, progress: Progress) -> tuple[Scores, Scores, Scores, list[Row], list[int]]:
         """Scores of ours, of ours refined and of the nearest frame; rows for the sheet; the frames that were scored."""
@@ -166,8 +170,7 @@ class _Bench:
             progress(k, len(chosen), f"test frame {k + 1} of {len(chosen)}")
             mask, matte = self._mask(i, original, neck)
             behind = plate if plate is not None else fill(original, person_free(matte))
-            drawn, alpha = self._draw(self.track, i)
-            made = paste(original, drawn, mask, behind, alpha)
+            made = self._made(self.track, i, original, mask, behind)
             other = paste(original, pictures.get(neighbours[i]).rgb, mask)
             error = ours.add(original, made, mask)
             nearest.add(original, other, mask)
@@ -175,8 +178,7 @@ class _Bench:
             ours.add_landmarks(truth, self.tools.landmarks(made))
             nearest.add_landmarks(truth, self.tools.landmarks(other))
             if self.refined is not None:
-                drawn, alpha = self._draw(self.refined, i)
-                better = paste(original, drawn, mask, behind, alpha)
+                better = self._made(self.refined, i, original, mask, behind)
                 again.add(original, better, mask)
                 again.add_landmarks(truth, self.tools.landmarks(better))
             if k in shown:
@@ -210,6 +212,15 @@ class _Bench:
         matte = keep_person(self.tools.matte(image, points), (int(centre[0]), int(centre[1])))
         above = head_weight(points, neck.pixels(self.track, i), image.shape[0], image.shape[1])
         return head_mask(matte, above, points, self.config), matte
+
+    def _made(self, track: Track, i: int, original: Image, mask: HeadMask, behind: Image) -> Image:
+        """Test frame i with our head in it, repaired by the avatar's Body Inpainter where it has one."""
+        drawn, alpha = self._draw(track, i)
+        made = paste(original, drawn, mask, behind, alpha)
+        if self.inpainter is None:
+            return made
+        with self.watch.stage("inpaint"):
+            return repair(self.inpainter, made, original, (mask.paste > 0).astype(np.float32), mask.paste)
 
     def _draw(self, track: Track, i: int) -> tuple[Image, NDArray[np.uint8]]:
         """Our head in a test frame: premultiplied over black, and its coverage."""

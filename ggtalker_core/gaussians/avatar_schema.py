@@ -46,6 +46,8 @@ def tensors_of(avatar: Avatar) -> dict[str, Tensor]:
             out[f"body.track.{name}"] = value
     for name, value in (avatar.color_mlp or {}).items():
         out[f"color.{name}"] = value
+    for name, value in (avatar.inpainter or {}).items():
+        out[f"inpainter.{name}"] = value
     # Shared storage cannot be written twice: the track's camera and shape may be the avatar's own tensors.
     return {name: value.clone() for name, value in out.items()}
 
@@ -71,9 +73,10 @@ def avatar_from(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Avata
     side = int(gaussian_map.shape[-1])
     if side > MAX_UV:
         raise IncompatibleFileError(f"its Gaussian map has {side} texels a side, more than {MAX_UV}")
-    mlp = {
-        name.removeprefix("color."): _floats(tensors, name) for name in tensors if name.startswith("color.")
-    }  # fmt: skip
+    mlp, inpainter = (
+        {name.removeprefix(start): _floats(tensors, name) for name in tensors if name.startswith(start)}
+        for start in ("color.", "inpainter.")
+    )
     thumbnail = _tensor(tensors, "thumbnail")
     if thumbnail.dtype != torch.uint8 or thumbnail.ndim != 3 or thumbnail.shape[2] != 3:
         raise IncompatibleFileError("its thumbnail is not an 8-bit colour image")
@@ -95,6 +98,7 @@ def avatar_from(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Avata
         size_px=(width, height),
         thumbnail=thumbnail.numpy(),
         info=_info(meta["info"]),
+        inpainter=inpainter or None,
     )
 
 

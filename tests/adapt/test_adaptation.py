@@ -79,13 +79,16 @@ def test_the_silhouette_is_learned_too(scene, fitted):
 
 def test_the_avatar_is_complete(scene, fitted, tmp_path: Path):
     assert fitted.uv_size == 32 and fitted.info.preset == "tiny"
-    assert fitted.info.stages_done == ("map", "map+parameters", "finished")
+    assert fitted.info.stages_done == ("map", "map+parameters", "body-inpainter", "finished")
+    assert fitted.inpainter is not None
     assert fitted.info.consent == scene.clip.consent and len(fitted.info.watermark_id) == 16
     assert fitted.body.count == 10 and fitted.body.track.size_px == (64, 64)  # 0.4 s
     assert fitted.body.plate_jpeg is not None
     assert fitted.info.metrics["fit_psnr_db"] > 20
     back = load_avatar(save_avatar(fitted, tmp_path / "a.avatar.safetensors"))
     assert torch.equal(back.gaussian_map, fitted.gaussian_map)
+    assert back.inpainter is not None and back.inpainter.keys() == fitted.inpainter.keys()
+    assert all(torch.equal(back.inpainter[name], value) for name, value in fitted.inpainter.items())
 
 
 def test_nothing_is_drawn_below_the_neck_line(fitted):
@@ -122,6 +125,21 @@ def test_works_inside_the_hosts_inference_mode(scene):
 
 class _Stop(Exception):
     pass
+
+
+def test_cancel_in_the_inpainters_stage_keeps_the_map(scene):
+    kept: list[Avatar] = []
+
+    def progress(done: int, total: int, message: str = "", preview: object = None) -> None:
+        if message.startswith("body-inpainter: step 2 "):
+            raise _Stop
+
+    with pytest.raises(_Stop):
+        adapt_avatar(
+            scene.clip, scene.track, AdaptConfig.tiny(), progress=progress, on_checkpoint=kept.append,
+            matte_of=scene.matte_of(),
+        )  # fmt: skip
+    assert kept[0].info.stages_done == ("map", "map+parameters") and kept[0].inpainter is None
 
 
 def test_cancel_keeps_a_checkpoint_that_can_be_seen_and_resumed(scene, tmp_path: Path):

@@ -1,0 +1,152 @@
+"""Training of the Body Inpainter on the fitted frames: renderings pasted into them must become the frames again.
+
+The renderings are moved by a few pixels and the hole is dilated at random, because at work neither the tracking nor
+the new head's outline is exact; and so that the old chin, which the hole must hide, is never learned from its rim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..body.inpainter import BodyInpainter, load_inpainter, stacked
+from ..body.plate import fill, person_free
+from .config import InpainterStage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from .optimise import Fitter
+
+_DECAY = 0.05
+_GRADIENT = 0.5  # weight of differences between neighbours: sharpness
+_REFERENCE_PX = 512
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One pasted frame in float [0, 1]."""
+
+    coarse: NDArray[np.float32]  # [H, W, 3]
+    original: NDArray[np.float32]  # [H, W, 3]
+    soft: NDArray[np.float32]  # [H, W] how much of the head's picture is taken
+
+
+class InpainterFit:
+    """The network and what it learns from."""
+
+    def __init__(
+        self, fitter: Fitter, clip_side_px: int, plate: NDArray[np.uint8] | None, stage: InpainterStage,
+        start: Mapping[str, Tensor] | None,
+    ):  # fmt: skip
+        """`plate` [H, W, 3] is the clip's still background; `start` are weights to go on with."""
+        self.fitter, self.stage, self._clip_side = fitter, stage, clip_side_px
+        self._plate = plate
+        self._random = np.random.default_rng(fitter.config.seed + 1)
+        torch.manual_seed(fitter.config.seed)
+        network = BodyInpainter() if start is None else load_inpainter(start)
+        network = network.to(fitter.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.train().requires_grad_(True)
+
+    def run(self, report: Callable[[int, int, float], None]) -> None:
+        """All steps; `report` (done, total, error) is called after each and may raise to stop."""
+        stage = self.stage
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=stage.rate)
+        for step in range(stage.steps):
+            optimizer.param_groups[0]["lr"] = stage.rate * _DECAY ** (step / stage.steps)
+            loss = self._loss(self._cut(self._sample(int(self._random.integers(self.fitter.store.count)))))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            report(step + 1, stage.steps, float(loss.detach()))
+
+    def weights(self) -> dict[str, Tensor]:
+        """What the avatar keeps."""
+        return {name: value.detach().cpu().contiguous().clone() for name, value in self.network.state_dict().items()}
+
+    @torch.no_grad()
+    def _sample(self, k: int) -> _Sample:
+        """Kept frame k with its rendering pasted in, a little beside its place."""
+        store, fitter = self.fitter.store, self.fitter
+        rendered = fitter.render(fitter.parameters.pose(k), k, 1, torch.zeros(3))
+        rgba = torch.cat([rendered.rgb[0], rendered.alpha[0]], dim=-1).clamp(0, 1).cpu().numpy()
+        rgba = _moved(rgba, self._random.normal(0, self.stage.shift_px * self._scale(), 2))
+        original = store.images[k].astype(np.float32) / 255
+        behind = self._background(k).astype(np.float32) / 255
+        soft = self._soft(store.mattes[k], rgba[..., 3], store.weights[k])
+        head = rgba[..., :3] + (1 - rgba[..., 3:]) * behind
+        return _Sample(soft[..., None] * head + (1 - soft[..., None]) * original, original, soft)
+
+    def _scale(self) -> float:
+        """Pixels of the kept frames for one pixel of a picture of 512."""
+        plan = self.fitter.store.plan
+        return plan.out_width / plan.width_px * self._clip_side / _REFERENCE_PX
+
+    def _soft(
+        self, matte: NDArray[np.uint8], alpha: NDArray[np.float32], above: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """A soft mask of the head, dilated by a random radius; half of the times it holds the rendering too."""
+        import cv2
+
+        low, high = self.stage.grow_px
+        radius = max(1, round(float(self._random.uniform(low, high)) * self._scale()))
+        head = np.maximum(matte, (alpha * 255).astype(np.uint8)) if self._random.random() < 0.5 else matte
+        grown = cv2.dilate(head, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
+        soft = cv2.GaussianBlur(grown.astype(np.float32), (0, 0), max(0.5 * radius, 0.5))
+        return np.asarray(soft / 255 * (above.astype(np.float32) / 255), dtype=np.float32)
+
+    def _background(self, k: int) -> NDArray[np.uint8]:
+        """What lies behind the head in kept frame k, [h, w, 3]."""
+        import cv2
+
+        store = self.fitter.store
+        if self._plate is None:
+            return fill(store.images[k], person_free(store.mattes[k]))
+        plan = store.plan
+        x, y = (int(v) for v in plan.origin_px[store.indices[k]])
+        part = self._plate[y : y + plan.height_px, x : x + plan.width_px]
+        return np.asarray(cv2.resize(part, (plan.out_width, plan.out_height)), dtype=np.uint8)
+
+    def _cut(self, sample: _Sample) -> _Sample:
+        """A random square of it that holds some of the mask."""
+        height, width = sample.soft.shape
+        side_y, side_x = min(self.stage.crop_px, height), min(self.stage.crop_px, width)
+        rows, cols = np.nonzero(sample.soft > 0.05)
+        if len(rows) == 0:
+            rows, cols = np.array([height // 2]), np.array([width // 2])
+        place = int(self._random.integers(len(rows)))
+        y = int(np.clip(rows[place] - self._random.integers(side_y), 0, height - side_y))
+        x = int(np.clip(cols[place] - self._random.integers(side_x), 0, width - side_x))
+        box = (slice(y, y + side_y), slice(x, x + side_x))
+        return _Sample(sample.coarse[box], sample.original[box], sample.soft[box])
+
+    def _loss(self, sample: _Sample) -> Tensor:
+        """Mean error inside the hole, of values and of differences between neighbours."""
+        device = self.fitter.device
+        coarse, original = (
+            torch.from_numpy(np.ascontiguousarray(value)).to(device).permute(2, 0, 1)[None]
+            for value in (sample.coarse, sample.original)
+        )
+        soft = torch.from_numpy(np.ascontiguousarray(sample.soft)).to(device)[None, None]
+        hole = (soft > 0).float()
+        made = coarse + soft * self.network(stacked(coarse, original, hole))
+        error = made - original
+        area = hole.mean().clamp_min(1e-3)
+        across = (error[..., 1:] - error[..., :-1]).abs().mean()
+        down = (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+        return ((error.abs() * hole).mean() + _GRADIENT * (across + down)) / area
+
+
+def _moved(rgba: NDArray[np.float32], shift_px: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The picture [H, W, 4] moved by (x, y), empty where nothing moves in."""
+    import cv2
+
+    matrix = np.array([[1, 0, shift_px[0]], [0, 1, shift_px[1]]], np.float32)
+    return np.asarray(cv2.warpAffine(rgba, matrix, (rgba.shape[1], rgba.shape[0])), dtype=np.float32)
