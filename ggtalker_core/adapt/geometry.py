@@ -89,7 +89,8 @@ class NeckLine:
 def above_neck(bars_px: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
     """1 above the first bar, 0 below the second, linear between; [H, W]. Bars [2, 2, 2] in the picture's pixels.
 
-    Beyond the ends of the first bar the border rises at 45 degrees to it: beside a tilted head that is a shoulder.
+    Beyond the ends of the first bar the border rises at 45 degrees, to the bar and to the picture's own level: beside
+    a head are shoulders, which do not tilt with it.
     """
     x = np.arange(width, dtype=np.float32) + 0.5
     y = np.arange(height, dtype=np.float32)[:, None] + 0.5
@@ -100,20 +101,24 @@ def above_neck(bars_px: NDArray[np.float32], height: int, width: int) -> NDArray
         lines.append((a[1] + slope * (x - a[0])).astype(np.float32))
     full, none = lines
     fade = np.clip((none - y) / np.maximum(none - full, 1.0), 0, 1)
-    return np.minimum(fade, _between_shoulders(bars_px, x, y)).astype(np.float32)
+    ends = bars_px[0]
+    run = ends[1] - ends[0]
+    level = np.array([np.copysign(max(float(np.hypot(*run)), 1e-3), run[0]), 0.0])
+    for along in (run, level):
+        fade = np.minimum(fade, _between_shoulders(ends, along, x, y))
+    return fade.astype(np.float32)
 
 
 def _between_shoulders(
-    bars_px: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]
+    ends_px: NDArray[np.float32], run: NDArray[np.floating], x: NDArray[np.float32], y: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """1 above the two lines that rise outwards from the ends of the first bar, softly 0 below them; [H, W]."""
-    (ax, ay), (bx, by) = bars_px[0]
-    length = max(float(np.hypot(bx - ax, by - ay)), 1e-3)
-    along = np.array([bx - ax, by - ay]) / length
+    """1 above the lines that leave the ends [2, 2] outwards, 45 degrees up from `run` [2]; softly 0 below; [H, W]."""
+    length = max(float(np.hypot(*run)), 1e-3)
+    along = run / length
     down = np.array([-along[1], along[0]])
     ramp = max(0.05 * length, 1.0)
     out: list[NDArray[np.float32]] = []
-    for (px, py), side in (((ax, ay), -1.0), ((bx, by), 1.0)):
+    for (px, py), side in zip(ends_px, (-1.0, 1.0)):
         outward = (x - px) * (side * along[0]) + (y - py) * (side * along[1])
         below = (x - px) * down[0] + (y - py) * down[1]
         distance = -(outward + below) / np.sqrt(2.0)  # to the line, positive on the side of the head

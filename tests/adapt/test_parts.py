@@ -123,7 +123,8 @@ def test_the_neck_line_rises_beside_the_neck_where_shoulders_are():
     assert weight[38, 30] == 1 and weight[30, 12] == 1  # the neck, and long hair near the cheek
     assert weight[38, 5] == 0 and weight[38, 55] == 0  # shoulders
     turned = above_neck(np.array([[[20, 40], [34, 54]], [[17, 43], [31, 57]]], np.float32), 60, 60)
-    assert turned[40, 27] == 1 and turned[58, 5] == 0 and turned[50, 12] == 0 and turned[50, 50] == 1
+    assert turned[40, 27] == 1 and turned[58, 5] == 0 and turned[50, 12] == 0
+    assert turned[30, 50] == 1 and turned[50, 50] == 0  # shoulders stay level when the head tilts
 
 
 def test_crops_hold_the_head_and_their_cameras_agree_with_the_clips():
