@@ -64,6 +64,22 @@ def rows_section(path: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
+def outcomes_section(path: Path) -> str:
+    """What came of each bad input, in the words that the user reads."""
+    report: dict[str, Any] = json.loads(path.read_text())
+    lines = [
+        "## Bad input\n",
+        f"`{report['command']}`, {report['date']}. A result where one is possible, else a refusal that names the "
+        "file, the problem and the remedy; never a half-written file.\n",
+        "| input | as wanted | what came | in whose words |",
+        "|---|---|---|---|",
+    ]
+    for name, row in report["rows"].items():
+        words = " ".join(row["note"].split())
+        lines.append(f"| {name} | {'yes' if row['ok'] else '**no**'} | {row['outcome']} | {words} |")
+    return "\n".join(lines) + "\n"
+
+
 def evaluation_section(paths: list[Path]) -> str:
     """The self-reenactment results side by side."""
     reports: list[dict[str, Any]] = [json.loads(path.read_text()) for path in paths]
@@ -90,7 +106,9 @@ def main() -> None:
     evaluations = sorted(RESULTS.glob("evaluate_*.json"))
     if evaluations:
         parts.append(evaluation_section(evaluations))
-    parts += [rows_section(path) for path in sorted(RESULTS.glob("*.json")) if not path.name.startswith("evaluate_")]
+    for path in sorted(RESULTS.glob("*.json")):
+        if not path.name.startswith("evaluate_"):
+            parts.append(outcomes_section(path) if path.name == "bad_input.json" else rows_section(path))
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(parts))
 
 

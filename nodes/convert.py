@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ..ggtalker_core.errors import InvalidInputError
+from ..ggtalker_core.errors import InvalidInputError, LimitExceededError
+from ..ggtalker_core.files import Limits
 from ..ggtalker_core.progress import Progress
 from ..ggtalker_core.types import N_LANDMARKS, AudioTrack, FrameSource, RgbaFrame
 
@@ -35,7 +36,22 @@ def to_audio_track(audio: Mapping[str, Any]) -> AudioTrack:
             f"AUDIO must hold one clip, got a batch of shape {list(waveform.shape)}. Split the batch and speak each "
             f"alone."
         )
-    return AudioTrack(waveform[0].detach().float().cpu().clone(), int(audio["sample_rate"]))
+    own = waveform[0].detach().float().cpu().clone()
+    if not own.numel():
+        raise InvalidInputError("AUDIO is empty: it holds no sample. Check the trim of the node that it comes from.")
+    if not bool(own.isfinite().all()):
+        raise InvalidInputError("AUDIO holds values that are not finite numbers. Check the node that it comes from.")
+    return AudioTrack(own, int(audio["sample_rate"]))
+
+
+def to_voice(audio: Mapping[str, Any]) -> AudioTrack:
+    """As `to_audio_track`, and no longer than the core takes from a file. Raises LimitExceededError."""
+    seconds, most = audio["waveform"].shape[-1] / audio["sample_rate"], Limits.max_audio_seconds
+    if seconds > most:
+        raise LimitExceededError(
+            f"The voice is {seconds:.0f} s long; the limit is {most:g} s. Cut it into parts and speak each alone."
+        )
+    return to_audio_track(audio)
 
 
 def to_audio(track: AudioTrack | None, *, silence_s: float = 0.0) -> dict[str, Any]:
@@ -102,8 +118,8 @@ def on_node(report: str, image: Tensor | None = None) -> dict[str, Any]:
 
 
 def to_bytes(image: Tensor) -> NDArray[np.uint8]:
-    """A uint8 array of an IMAGE or MASK (or one frame of it): rounded, clamped, without alpha."""
-    values = image.detach().float().cpu()
+    """A uint8 array of an IMAGE or MASK (or one frame of it): rounded, clamped, black where it is no number."""
+    values = image.detach().float().cpu().nan_to_num()
     return (values * 255.0 + 0.5).clamp(0, 255).byte().numpy()
 
 

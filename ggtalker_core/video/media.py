@@ -140,10 +140,10 @@ class Media:
         finally:
             opened.close()
 
-    def unreadable(
-        self, problem: str, remedy: str = "Copy or export it again, best as H.264 in .mp4"
-    ) -> UnreadableFileError:
-        """The error that names this file, the problem and the remedy."""
+    def unreadable(self, problem: str, remedy: str = "") -> UnreadableFileError:
+        """The error that names this file, the problem and the remedy (default: another export)."""
+        sound = Path(self.name).suffix.lower() in AUDIO_DEMUXERS
+        remedy = remedy or f"Copy or export it again, best as {'16-bit .wav' if sound else 'H.264 in .mp4'}"
         return UnreadableFileError(f"{self.name}: {problem}. {remedy}.")
 
 

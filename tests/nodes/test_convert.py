@@ -38,6 +38,41 @@ def test_a_batch_of_audio_is_refused(convert: Any, core: Any) -> None:
         convert.to_audio_track({"waveform": torch.zeros(2, 1, 10), "sample_rate": 16000})
 
 
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        (torch.zeros(0), "empty"),
+        (torch.tensor([0.0, float("nan")]), "finite"),
+        (torch.tensor([float("inf")]), "finite"),
+    ],
+)
+def test_sound_that_is_none_is_refused(convert: Any, core: Any, samples: torch.Tensor, said: str) -> None:
+    with pytest.raises(core("errors").InvalidInputError, match=said):
+        convert.to_audio_track({"waveform": samples[None, None], "sample_rate": 16000})
+
+
+def test_a_voice_of_hours_is_refused_before_it_is_copied(convert: Any, core: Any) -> None:
+    hours = torch.zeros(1).expand(1, 1, 3 * 3600 * 100)
+    with pytest.raises(core("errors").LimitExceededError, match="10800 s long; the limit is 1800 s"):
+        convert.to_voice({"waveform": hours, "sample_rate": 100})
+
+
+def test_pictures_that_are_no_numbers_become_black(convert: Any) -> None:
+    assert not convert.to_bytes(torch.full((2, 2, 3), float("nan"))).any()
+
+
+def test_images_and_mask_are_filled_as_frames_come(convert: Any, core: Any) -> None:
+    rgb = np.array([[[100, 50, 0], [0, 0, 0]]], np.uint8)
+    frame = core("types").RgbaFrame(rgb, np.array([[128, 0]], np.uint8))
+    asked: list[int] = []
+    images, mask = convert.to_images_and_mask(
+        iter([frame, core("types").RgbaFrame(rgb)]), 2, (2, 1), lambda done, *_: asked.append(done)
+    )
+    assert asked == [1, 2] and mask[1].eq(1).all()
+    assert torch.allclose(images[0, 0, 0], torch.tensor([100 / 128, 50 / 128, 0.0])) and not images[0, 0, 1].any()
+    assert torch.allclose(images[1], torch.from_numpy(rgb).float() / 255)
+
+
 def test_a_silent_clip_gives_silence_of_its_length(convert: Any) -> None:
     audio = convert.to_audio(None, silence_s=2.5)
     assert audio["waveform"].shape == (1, 1, 40000) and not audio["waveform"].any()
