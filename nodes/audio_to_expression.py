@@ -9,7 +9,11 @@ from comfy_api.latest import io
 from . import convert, host, widgets, wires
 
 if TYPE_CHECKING:
-    from ..ggtalker_core.types import Avatar
+    from ..ggtalker_core.head.arkit import ArkitMap
+    from ..ggtalker_core.types import Avatar, MotionTrack
+
+_EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "disgusted")  # as in expression/emotion.py
+_ENGINES = ("diffusion", "regression", "rules")
 
 
 class AudioToExpression(io.ComfyNode):
@@ -78,6 +82,32 @@ class AudioToExpression(io.ComfyNode):
                     max=100,
                     tooltip="Sampling steps. More is slower and rarely visible.",
                 ),
+                io.Combo.Input(
+                    "emotion",
+                    options=list(_EMOTIONS),
+                    default="neutral",
+                    optional=True,
+                    tooltip="A look laid over the speech: smile, frown, tension of the mouth. Made by rules, not "
+                    "learnt from people; brows and eyes stay as in the avatar's clip.",
+                ),
+                io.Float.Input(
+                    "emotion_intensity",
+                    default=0.5,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="How strong that look is: 0 none, 1 full.",
+                ),
+                io.Combo.Input(
+                    "engine",
+                    options=list(_ENGINES),
+                    default="diffusion",
+                    optional=True,
+                    advanced=True,
+                    tooltip="How the motion is made. diffusion: the trained prior, lively. regression: its average, "
+                    "the same for every seed. rules: phones heard in the voice, then fixed mouth shapes.",
+                ),
             ],
             outputs=[
                 wires.Motion.Output(
@@ -100,16 +130,33 @@ class AudioToExpression(io.ComfyNode):
         fps: float = 25.0,
         guidance: float = 1.25,
         steps: int = 10,
+        emotion: str = "neutral",
+        emotion_intensity: float = 0.5,
+        engine: str = "diffusion",
     ) -> io.NodeOutput:
         """Speak."""
         from ..ggtalker_core.expression import speak
         from ..ggtalker_core.head import load_head
 
         with host.job() as job:
-            arkit = None if avatar is None else load_head(avatar.head_model).arkit
+            arkit = load_head("default" if avatar is None else avatar.head_model).arkit
             motion = speak(
-                convert.to_audio_track(audio), style=None if avatar is None else avatar.style, arkit=arkit,
+                convert.to_voice(audio), style=None if avatar is None else avatar.style, arkit=arkit,
                 fps=convert.to_fps(fps), seed=seed, steps=steps, guidance=guidance, mouth_gain=mouth_gain,
-                jaw_gain=jaw_gain, smoothing=smoothing, progress=job.progress,
+                jaw_gain=jaw_gain, smoothing=smoothing, emotion=emotion, emotion_intensity=emotion_intensity,
+                engine=engine, progress=job.progress,
             )  # fmt: skip
-        return io.NodeOutput(motion)
+        return io.NodeOutput(motion, ui=_shown(motion, arkit))
+
+
+def _shown(motion: MotionTrack, arkit: ArkitMap | None) -> dict[str, Any] | None:
+    """The curves of the motion, on the node."""
+    import torch
+
+    from ..ggtalker_core.expression.picture import motion_picture
+
+    if arkit is None:
+        return None
+    text = f"{motion.count} frames, {motion.count / float(motion.fps):.2f} s at {float(motion.fps):g} frames per second"
+    picture = torch.from_numpy(motion_picture(motion, arkit)).float() / 255
+    return convert.on_node(text, picture[None])
