@@ -8,6 +8,7 @@ from . import host
 from .adapt_avatar import AdaptAvatar
 from .audio_to_expression import AudioToExpression
 from .avatar_files import LoadAvatar, SaveAvatar
+from .avatar_to_splat import AvatarToSplat
 from .inpaint_body import InpaintBody
 from .load_reference_video import LoadReferenceVideo
 from .render import RenderGaussians, RenderTalkingVideo
@@ -27,6 +28,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     SaveAvatar,
     RenderTalkingVideo,
     VideoToImages,
+    AvatarToSplat,
 )
 
 

@@ -7,8 +7,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..ggtalker_core.body.config import REGIONS
+from ..ggtalker_core.render.select import auto_sentence
 
-BACKENDS = ("auto", "numba", "gsplat")
+BACKENDS = ("auto", "numba", "gsplat", "torch")
+BACKEND_TOOLTIP = (
+    "What draws the Gaussians; the picture is the same. auto: gsplat on an NVIDIA GPU where it works, else numba on "
+    "the CPU; torch: plain PyTorch, slow."
+)
 
 
 def rare(kind: Any, name: str, **options: Any) -> io.Input:
@@ -33,7 +38,7 @@ def backend() -> io.Input:
         "backend",
         options=list(BACKENDS),
         default="auto",
-        tooltip="What draws the Gaussians. auto: gsplat on an NVIDIA GPU where it works, else numba on the CPU.",
+        tooltip=f"{BACKEND_TOOLTIP} {auto_sentence()}",
     )
 
 

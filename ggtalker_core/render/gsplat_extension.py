@@ -27,12 +27,17 @@ _WHEEL_TORCH = ((2, 4), (2, 11))  # the versions listed there, for Python 3.10 t
 _WHEEL_CUDA = ("12.4", "12.6", "12.8", "12.9", "13.0")
 
 
-def find() -> Availability:
-    """Whether a usable gsplat is here; loads its binary if CUDA is usable, compiles nothing."""
+def has_gpu() -> bool:
+    """Whether torch has a CUDA (or ROCm) device; asks the driver, starts nothing on it."""
     import torch
 
-    if not torch.cuda.is_available():
-        return Availability(False, "It needs an NVIDIA GPU that torch can use (torch.cuda.is_available() is False).")
+    return torch.cuda.is_available()
+
+
+def look() -> Availability:
+    """Whether a usable gsplat seems to be here: nothing of it is imported, loaded or compiled."""
+    if not has_gpu():
+        return Availability(False, _why_no_gpu())
     found = _installed_version()
     if not _package_folders() or found is None:
         return Availability(False, "The package gsplat is not installed.", how_to_install())
@@ -52,13 +57,32 @@ def find() -> Availability:
             f"gsplat {found} is installed without its compiled CUDA code, and nothing is compiled inside a node.",
             how_to_install(),
         )
-    try:
-        load()
-    except BackendUnavailableError as error:
-        return Availability(False, str(error), how_to_install())
     return Availability(
         True, f"gsplat {found} with compiled CUDA code ({binary.name if binary else 'loaded already'})."
     )
+
+
+def find() -> Availability:
+    """Whether a usable gsplat is here; loads its binary if CUDA is usable, compiles nothing."""
+    found = look()
+    if found.ok:
+        try:
+            load()
+        except BackendUnavailableError as error:
+            return Availability(False, str(error), how_to_install())
+    return found
+
+
+def _why_no_gpu() -> str:
+    """Why torch sees no GPU that gsplat could use."""
+    import torch
+
+    if torch.version.cuda or torch.version.hip:
+        return "It needs an NVIDIA GPU that torch can use (torch.cuda.is_available() is False)."
+    why = f"It needs an NVIDIA GPU and a PyTorch built for CUDA; this one ({torch.__version__}) is not."
+    if shutil.which("nvidia-smi"):
+        return f"{why} The machine has an NVIDIA driver: install PyTorch for CUDA as pytorch.org says."
+    return why
 
 
 def find_binary() -> Path | None:

@@ -80,6 +80,27 @@ def choose_backend(name: str = "auto", device: torch.device | str = "cpu") -> st
     return wanted
 
 
+def auto_sentence() -> str:
+    """What `auto` takes on this machine, why not the faster one, and the one command that helps.
+
+    By looking alone: imports neither numba nor gsplat and starts no GPU, so it may be asked while a host starts.
+    """
+    import importlib.util
+
+    from . import gsplat_extension
+
+    try:
+        fast = gsplat_extension.look()
+        gpu = gsplat_extension.has_gpu()
+    except Exception as error:  # a broken torch must not keep the host from starting
+        fast, gpu = Availability(False, f"{type(error).__name__}: {error}."), False
+    if fast.ok:
+        return "Here auto takes gsplat."
+    numba = importlib.util.find_spec("numba") is not None
+    taken = "torch on the GPU" if gpu else "numba on the CPU" if numba else "torch on the CPU (numba is not installed)"
+    return f"Here auto takes {taken}; not gsplat: {fast.why} {fast.how_to_fix}".strip()
+
+
 def load_backend(name: str) -> RenderFrames:
     """The rendering function of a backend that `choose_backend` returned."""
     return importlib.import_module(f"{__package__}.{_MODULES[name]}").render_frames
