@@ -27,16 +27,25 @@ class TrackConfig:
     expression_prior: float = 2.0  # per unit of standard deviation
     jaw_prior: float = 10.0  # opening, per radian squared
     jaw_side_prior: float = 100.0  # yaw and roll of the jaw
-    jaw_closed_prior: float = 2000.0  # a jaw that closes beyond closed
-    shape_prior: float = 1.0  # per keyframe
+    jaw_closed_prior: float = 1e5  # a jaw that closes beyond closed
+    shape_prior: float = 5.0  # per keyframe; weaker fits real landmarks a little better and true heads much worse
     focal_prior: float = 300.0  # of the logarithm, per keyframe
-    bias_prior: float = 3.0  # of each landmark's own offset, per mm^2 and keyframe
+    bias_prior: float = 100.0  # of each landmark's own offset, per mm^2 and keyframe
     lip_bias_prior: float = 1000.0  # the same on the lips: an offset there would leave closed lips open
     # Smoothness between neighbouring frames; never on the jaw.
-    turn_change: float = 2e5  # per radian squared
+    turn_change: float = 5e4  # per radian squared; four times as much lags behind a nod by two pixels
     move_change: float = 2e6  # per metre squared
     expression_change: float = 0.5
     gaze_change: float = 30.0
+    steady: float = 1.0  # how strongly second differences of the pose are held down at the end; 0 = not at all
+    # The photometric stage (mode "full").
+    photometric: bool = False
+    photo_keyframes: int = 32
+    photo_rounds: int = 4  # of appearance, poses and relief over the keyframes
+    photo_iterations: int = 3  # of every frame
+    photo_weight: float = 4.0  # of a skin sample seen from the front; a landmark counts 1
+    photo_lips: float = 5.0  # times the usual weight of the lips' landmarks, which colours must not keep ajar
+    relief_smooth: float = 2.0  # stiffness of the static offset; 0 = no offset
     # What counts as a face and as a usable clip.
     min_detection: float = 0.5
     min_presence: float = 0.5
@@ -59,8 +68,19 @@ class TrackConfig:
 
     @staticmethod
     def full() -> TrackConfig:
-        """More keyframes, all identity coefficients."""
+        """Landmarks and skin colours."""
+        return TrackConfig(photometric=True)
+
+    @staticmethod
+    def thorough() -> TrackConfig:
+        """Landmarks only, with more keyframes and all identity coefficients."""
         return TrackConfig(n_shape=100, keyframes=64, person_iterations=14, motion_iterations=8)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What is done, in order."""
+        photometric = ("appearance and relief", "skin colours") if self.photometric else ()
+        return ("landmarks", "person", "motion", *photometric, *(("steady",) if self.steady > 0 else ()), "gaze")
 
     @staticmethod
     def tiny() -> TrackConfig:

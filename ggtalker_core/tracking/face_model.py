@@ -101,16 +101,24 @@ class FaceModel:
 
 def face_model(head: HeadModel, indices: Tensor, *, dtype: torch.dtype | None = None) -> FaceModel:
     """Precompute the bases of the landmarks `indices` (int64 [L])."""
+    return surface_model(head, head.landmarks.triangles[indices], head.landmarks.barycentric[indices], dtype=dtype)
+
+
+def surface_model(
+    head: HeadModel, triangles: Tensor, barycentric: Tensor, *, dtype: torch.dtype | None = None
+) -> FaceModel:
+    """The same for any L points of the surface: vertex ids [L, 3] and their weights [L, 3]."""
     import torch
 
-    cut = head.landmark_model(indices)
-    part = cut.head if dtype is None else cut.head.to(cut.head.template_m.device, dtype)
-    triangles, barycentric = cut.embedding.triangles, cut.embedding.barycentric.to(part.template_m)
+    ids, places = triangles.unique(return_inverse=True)
+    part = head.subset(ids)
+    part = part if dtype is None else part.to(part.template_m.device, dtype)
+    barycentric = barycentric.to(part.template_m)
     with_jaw = part.skin_weights[:, JAW]
-    weights = torch.stack([1 - with_jaw, with_jaw])[:, triangles] * barycentric  # [2, L, 3]
+    weights = torch.stack([1 - with_jaw, with_jaw])[:, places] * barycentric  # [2, L, 3]
 
     def contract(basis: Tensor) -> Tensor:  # [V, ...] -> [2, L, ...]
-        return torch.einsum("jlk,lk...->jl...", weights, basis[triangles])
+        return torch.einsum("jlk,lk...->jl...", weights, basis[places])
 
     return FaceModel(
         mean_m=contract(part.template_m),

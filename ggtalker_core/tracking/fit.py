@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,8 +11,22 @@ from .config import TrackConfig
 from .face_model import FaceModel, face_model
 from .gaze import fit_gaze
 from .identity_fit import Person, SharedPriors, fit_person, keyframes
-from .solver import EXPRESSION, JAW, N_UNKNOWNS, ROTATION, TRANSLATION, Motion, Observed, Priors, project, solve
+from .refine import Look, Problem, learn_look, refine_frames
+from .solver import (
+    EXPRESSION,
+    JAW,
+    N_UNKNOWNS,
+    ROTATION,
+    TRANSLATION,
+    Motion,
+    Observed,
+    Priors,
+    normal_equations,
+    project,
+    solve,
+)
 from .start import first_motion
+from .steady import pose_stiffness, steadied
 from .topology import (
     LID_PAIRS_LEFT,
     LID_PAIRS_RIGHT,
@@ -28,6 +43,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..head import HeadModel
+    from ..types import ReferenceClip
 
 _BRIDGE = 50.0  # times the usual smoothness, where a frame without a face is bridged
 _FIRST_ITERATIONS = 3  # of the keyframes, before anything shared is fitted
@@ -109,19 +125,59 @@ def fit_landmarks(
     for k, step in enumerate(steps):
         motion = step
         pulse.reach(0.4 + 0.55 * (k + 1) / rounds)
+    if config.steady > 0:
+        hessian, _ = normal_equations(personal, motion, observed, person.focal_px, _priors(config), pulse.beat)
+        stiffness = pose_stiffness(hessian) * landmarks.valid[:, None, None]
+        motion = steadied(motion, stiffness, _still_joined(landmarks), config.steady, pulse.beat)
+    bias = person.bias_m.new_zeros(N_MESH, 3)
+    bias[used] = person.bias_m
+    pulse.reach(0.97)
+    return finished(head, landmarks, Person(person.shape, person.focal_px, bias), motion, config)
+
+
+def finished(head: HeadModel, landmarks: Landmarks, person: Person, motion: Motion, config: TrackConfig) -> Fitted:
+    """Gaze and landmark errors of a motion; `person` with the offsets of all 468 landmarks."""
+    import torch
+
+    observed = _observed(landmarks, torch.arange(N_MESH, device=landmarks.points_px.device), config)
     eyes = fit_gaze(
         head, person.shape, motion, person.focal_px, landmarks.centred_px, landmarks.valid, observed.unit_px,
         _gaze_changes(landmarks, config),
     )  # fmt: skip
-    bias = person.bias_m.new_zeros(N_MESH, 3)
-    bias[used] = person.bias_m
-    flat = project(whole.personal(person.shape, bias), motion, person.focal_px)
+    whole = face_model(head, torch.arange(N_MESH, device=landmarks.points_px.device))
+    flat = project(whole.personal(person.shape, person.bias_m), motion, person.focal_px)
     error = (flat - landmarks.centred_px[:, :N_MESH]).norm(dim=-1)
-    pulse.reach(1.0)
-    return Fitted(
-        Person(person.shape, person.focal_px, bias), motion, eyes, error,
-        flat + flat.new_tensor(landmarks.size_px) / 2,
+    return Fitted(person, motion, eyes, error, flat + flat.new_tensor(landmarks.size_px) / 2)
+
+
+def refined(
+    head: HeadModel, landmarks: Landmarks, fitted: Fitted, config: TrackConfig, clip: ReferenceClip, *,
+    known: Look | None = None, tick: Callable[[float], None] | None = None,
+) -> tuple[Fitted, Look]:  # fmt: skip
+    """The fit brought into agreement with the colours of the skin as well. `known`: what was learned from other frames
+    of the same person, and is kept."""
+    import torch
+
+    tell = tick or (lambda _: None)
+    lips = config.photo_lips
+    firm = dataclasses.replace(
+        config, lip_weight=lips * config.lip_weight, lip_pair_weight=lips * config.lip_pair_weight
+    )
+    observed = _observed(landmarks, torch.arange(N_MESH), firm)
+    problem = Problem(
+        head, landmarks.size_px, landmarks.valid, fitted.person, fitted.motion, observed, _priors(config),
+        _changes(landmarks, config), config,
     )  # fmt: skip
+    learned = known or learn_look(problem, clip, lambda x: tell(0.4 * x))
+    motion, stiffness = refine_frames(problem, clip, learned, lambda x: tell(0.4 + 0.55 * x))
+    motion = steadied(motion, stiffness, _still_joined(landmarks), config.steady)
+    return finished(head, landmarks, fitted.person, motion, config), learned
+
+
+def _still_joined(landmarks: Landmarks) -> Tensor:
+    """Neighbours that belong together, [T - 1]."""
+    both = landmarks.valid[1:] & landmarks.valid[:-1]
+    return landmarks.joined | ~both
 
 
 def _person(

@@ -12,9 +12,11 @@ from ..progress import Progress, SubProgress, silent
 from ..types import N_LANDMARKS, ReferenceClip, Track
 from .config import TrackConfig
 from .finder import FaceFinder, FoundFaces
-from .fit import Fitted, Landmarks, fit_landmarks
+from .fit import Fitted, Landmarks, fit_landmarks, refined
 from .people import Shot, breaks_of, shots_of
+from .refine import Look
 from .report import Findings, frame_ranges, report_text
+from .shared_person import known_look, known_person
 from .topology import N_MESH
 from .unwrap import unwrapped
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from ..head import HeadModel
 
-_FINDING = 0.7  # share of the progress bar
+_FINDING, _FINDING_FULL = 0.7, 0.3  # shares of the progress bar
 
 
 @dataclass(frozen=True)
@@ -39,37 +41,56 @@ class _Usable:
 
 def track_clip(
     clip: ReferenceClip, config: TrackConfig | None = None, *, landmarks: Tensor | None = None,
-    head: HeadModel | None = None, progress: Progress = silent, device: str = "cpu",
+    head: HeadModel | None = None, shared: Track | None = None, progress: Progress = silent, device: str = "cpu",
 ) -> Track:  # fmt: skip
     """Fit a head to every frame of `clip`.
 
     landmarks: [T, 478, 2] in pixels of the clip's frames, where the host has them already; frames whose points are
     not finite or all zero count as without a face. `head` defaults to the bundled one. `progress` may raise to cancel.
+    shared: a track of the same person and camera, whose shape, focal length, offsets and skin colours are kept: only
+    pose, jaw, expression and gaze are found (held-out frames; another take of the same set-up).
     `device` runs the networks; the fit is small and stays on the CPU.
 
     Raises NoFaceError when too few frames show a usable face, InvalidInputError for landmarks of a wrong shape.
     """
     from ..head import load_head
 
-    config, head = config or TrackConfig(), head or load_head()
+    config = config or TrackConfig()
+    head = head or load_head("default" if shared is None else shared.head_model)
+    finding = _FINDING_FULL if config.photometric else _FINDING
     if landmarks is None:
         found = FaceFinder(
             device, min_detection=config.min_detection, min_presence=config.min_presence
-        ).detect_landmarks(clip.frames(), total=clip.count, progress=SubProgress(progress, 0.0, _FINDING))
+        ).detect_landmarks(clip.frames(), total=clip.count, progress=SubProgress(progress, 0.0, finding))
         usable = _usable(found, clip.size_px, config)
     else:
         usable = _given(landmarks, clip)
     _require_faces(usable, clip, config)
-    tell = SubProgress(progress, _FINDING, 1.0)
-    fitted = fit_landmarks(head, usable.landmarks, config, tick=lambda x: tell(round(x * 80), 100, "fitting the head"))
+    until = finding + (1 - finding) * (0.3 if config.photometric else 1.0)
+    tell = SubProgress(progress, finding, until)
+
+    def tick(x: float) -> None:
+        tell(round(x * 100), 100, "fitting the head")
+
+    start = None if shared is None else known_person(head, usable.landmarks, shared, config)
+    steps = config if start is None else dataclasses.replace(config, motion_iterations=config.motion_iterations + 4)
+    fitted = fit_landmarks(head, usable.landmarks, steps, tick=lambda x: tick(0.8 * x), start=start)
     poor = _poor(fitted, usable.landmarks, config)
     if bool(poor.any()):
         kept = dataclasses.replace(usable.landmarks, valid=usable.landmarks.valid & ~poor)
         usable = dataclasses.replace(usable, landmarks=kept)
         _require_faces(usable, clip, config)
         fitted = fit_landmarks(head, kept, config, start=fitted)
-    tell(100, 100, "fitting the head")
-    return _track(clip, head, usable, fitted, int(poor.sum()))
+    tick(1.0)
+    look = None
+    if config.photometric:
+        ask = SubProgress(progress, until, 1.0)
+        fitted, look = refined(
+            head, usable.landmarks, fitted, config, clip, known=None if shared is None else known_look(shared),
+            tick=lambda x: ask(round(x * 100), 100, "matching the skin's colours"),
+        )  # fmt: skip
+    progress(100, 100, "fitting the head")
+    return _track(clip, head, usable, fitted, look, int(poor.sum()))
 
 
 def _usable(found: FoundFaces, size_px: tuple[int, int], config: TrackConfig) -> _Usable:
@@ -146,7 +167,9 @@ def _poor(fitted: Fitted, landmarks: Landmarks, config: TrackConfig) -> Tensor:
     return landmarks.valid & (percent > config.worst_error)
 
 
-def _track(clip: ReferenceClip, head: HeadModel, usable: _Usable, fitted: Fitted, poor: int) -> Track:
+def _track(
+    clip: ReferenceClip, head: HeadModel, usable: _Usable, fitted: Fitted, look: Look | None, poor: int
+) -> Track:
     """Put the fit into the travelling form."""
     import torch
 
@@ -176,7 +199,12 @@ def _track(clip: ReferenceClip, head: HeadModel, usable: _Usable, fitted: Fitted
         error_px=error,
         landmarks_px=_bridged(landmarks.points_px, valid),
         clip_sha256=clip.sha256,
+        light=None if look is None else look.appearance.light,
+        offset_m=None if look is None else look.offset_m,
         report=report_text(findings),
+        cuts=usable.cuts,
+        bias_m=fitted.person.bias_m,
+        albedo=None if look is None else look.appearance.albedo,
     )
 
 

@@ -19,7 +19,7 @@ _TENSORS = (
     "shape", "expression", "jaw_rad", "neck_rad", "eyes_rad", "rotation_rad", "translation_m", "intrinsics_px", "valid",
     "error_px", "landmarks_px",
 )  # fmt: skip
-_OPTIONAL = ("light", "offset_m")
+_OPTIONAL = ("light", "offset_m", "bias_m", "albedo")
 
 
 def save_track(track: Track, path: str | Path) -> Path:
@@ -45,6 +45,7 @@ def save_track(track: Track, path: str | Path) -> Path:
         "fps": [track.fps.numerator, track.fps.denominator],
         "clip_sha256": track.clip_sha256,
         "report": track.report,
+        "cuts": list(track.cuts),
     }
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + f".{os.getpid()}.part")
@@ -81,7 +82,8 @@ def load_track(path: str | Path) -> Track:
         numerator, denominator = (int(n) for n in facts["fps"])
         return Track(
             head_model=str(facts["head_model"]), size_px=(width, height), fps=Fraction(numerator, denominator),
-            clip_sha256=str(facts["clip_sha256"]), report=str(facts["report"]), **known,
+            clip_sha256=str(facts["clip_sha256"]), report=str(facts["report"]),
+            cuts=tuple(int(n) for n in facts.get("cuts", ())), **known,
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, ZeroDivisionError, InvalidInputError) as error:
         raise IncompatibleFileError(f"{source.name} is no valid track: {error}. Track the clip again.") from error
