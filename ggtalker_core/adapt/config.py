@@ -26,9 +26,9 @@ class InpainterStage:
 
     steps: int = 0  # 0: none, heads are set back without a network
     crop_px: int = 192  # of the kept frames; one random square per step
-    rate: float = 2e-3
+    rate: float = 3e-3
     grow_px: tuple[float, float] = (3.0, 14.0)  # random dilation of the hole
-    shift_px: float = 1.5  # random displacement of the rendering
+    shift_px: float = 3.0  # random displacement of the rendering
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class AdaptConfig:
                 Stage("map+parameters, half size", 1600, divisor=2, fit_parameters=True),
                 Stage("map+parameters", 1100, fit_parameters=True, rate=0.7),
             ),
-            inpainter=InpainterStage(700),
+            inpainter=InpainterStage(1200),
         )
 
     @staticmethod
@@ -136,7 +136,7 @@ class AdaptConfig:
                 Stage("map", 800, divisor=2),
                 Stage("map+parameters", 2200, fit_parameters=True),
             ),
-            inpainter=InpainterStage(1500, crop_px=256),
+            inpainter=InpainterStage(2000, crop_px=256),
         )
 
     @staticmethod

@@ -31,6 +31,8 @@ class EvaluateConfig:
     mask_feather_px: float = 3.0
     mask_level: int = 128  # a pixel above it belongs to the head
     edge_band_px: float = 10.0  # of the head, next to its silhouette, at 512 px
+    seam_band_px: float = 8.0  # to both sides of the border of what is pasted
+    novel_yaw_deg: float = 30.0  # views from where no frame was taken
     mouth_margin: float = 0.2  # of the larger side of the lips' box
     reference_px: int = 512  # distances are told in pixels of a picture of this size
     plate_frames: int = 24

@@ -23,6 +23,7 @@ class HeadMask:
     edge: NDArray[np.bool_]  # [H, W] the part of it next to the silhouette
     mouth: NDArray[np.bool_]  # [H, W] box around the lips
     paste: NDArray[np.float32]  # [H, W] weight with which a picture is laid over the frame
+    seam: NDArray[np.bool_]  # [H, W] around the border of what is laid over
 
 
 def head_mask(
@@ -41,13 +42,26 @@ def head_mask(
     grown = 2 * max(1, round(config.mask_grow_px * scale)) + 1
     wide = cv2.dilate(matte, np.ones((grown, grown), np.uint8))
     soft = cv2.GaussianBlur(wide.astype(np.float32), (0, 0), config.mask_feather_px * scale)
-    paste = soft / 255 * (above.astype(np.float32) / 255)
+    paste = np.clip(soft / 255 * (above.astype(np.float32) / 255), 0, 1).astype(np.float32)
     return HeadMask(
         head=head,
         edge=head & (depth <= config.edge_band_px * scale),
         mouth=mouth_box(landmarks, matte.shape, config.mouth_margin),
-        paste=np.clip(paste, 0, 1).astype(np.float32),
+        paste=paste,
+        seam=_seam(paste > 0.5, config.seam_band_px * scale),
     )
+
+
+def _seam(laid: NDArray[np.bool_], reach_px: float) -> NDArray[np.bool_]:
+    """Pixels within `reach_px` of the border of `laid` [H, W]; the picture's own border is none."""
+    import cv2
+
+    if laid.all() or not laid.any():
+        return np.zeros(laid.shape, bool)
+    within, without = (
+        np.asarray(cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5)) for side in (laid, ~laid)
+    )
+    return (within + without) <= reach_px
 
 
 def mouth_box(landmarks: NDArray[np.float32], shape: tuple[int, ...], margin: float) -> NDArray[np.bool_]:

@@ -32,6 +32,7 @@ from .result import Evaluation
 from .scores import Scores
 from .sheet import Row
 from .split import split
+from .steadiness import View, open_share, seen_from
 from .tools import Tools, bundled_tools
 from .usage import Stopwatch, peak_gpu_memory_mb, peak_memory_mb
 
@@ -135,7 +136,7 @@ def self_reenactment(
         frames_scored=len(scored), size_px=clip.size_px, seconds=dict(watch.wall_s), cpu_seconds=dict(watch.cpu_s),
         peak_memory_mb=peak_memory_mb(), peak_gpu_memory_mb=peak_gpu_memory_mb(device), ours=ours,
         refined=again if refined else None, nearest=nearest, rows=tuple(rows),
-        frames=tuple(fit_clip.count + i for i in scored), clip_sha256=clip.sha256,
+        frames=tuple(fit_clip.count + i for i in scored), clip_sha256=clip.sha256, views=bench.views(scored),
     )  # fmt: skip
 
 
@@ -174,16 +175,28 @@ class _Bench:
             other = paste(original, pictures.get(neighbours[i]).rgb, mask)
             error = ours.add(original, made, mask)
             nearest.add(original, other, mask)
+            points = self.track.landmarks_px[i].numpy()
+            ours.flicker.add(i, original, made, mask.head, points)
+            nearest.flicker.add(i, original, other, mask.head, points)
             truth = self.tools.landmarks(original)
             ours.add_landmarks(truth, self.tools.landmarks(made))
             nearest.add_landmarks(truth, self.tools.landmarks(other))
             if self.refined is not None:
                 better = self._made(self.refined, i, original, mask, behind)
                 again.add(original, better, mask)
+                again.flicker.add(i, original, better, mask.head, points)
                 again.add_landmarks(truth, self.tools.landmarks(better))
             if k in shown:
                 rows.append(Row(self.fitted.clip.count + i, original, made, other, error))
         return ours, again, nearest, rows, chosen
+
+    def views(self, chosen: list[int]) -> tuple[View, ...]:
+        """The head of a test frame from both sides, as no frame saw it."""
+        i = chosen[len(chosen) // 2]
+        pose = HeadPose.of_track(self.track, i, i + 1)
+        yaw = self.config.novel_yaw_deg
+        made = ((a, *seen_from(self.renderer, pose, a)) for a in (-yaw, yaw))
+        return tuple(View(a, open_share(alpha), rgb, alpha) for a, rgb, alpha in made)
 
     def _neighbours(self, chosen: list[int]) -> dict[int, int]:
         """For each test frame the frame of the fit part that looks most like it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from .scores import Scores
 from .sheet import Curve, Row, chart, contact_sheet
+from .steadiness import View
 
 _SHOWN = (
     ("full_psnr_db", "full frame PSNR", "dB"),
@@ -17,6 +18,8 @@ _SHOWN = (
     ("head_ssim", "head SSIM", ""),
     ("mouth_lmd_px", "mouth landmark distance", "px"),
     ("lip_gap_correlation", "lip gap correlation", ""),
+    ("seam_error_ratio", "seam error / head error", ""),
+    ("flicker_ratio", "flicker / original's", ""),
 )
 _PROTOCOL = (
     "first int(n*10/11) frames fit, the rest test; test frames tracked from landmarks only; head pasted through the "
@@ -46,6 +49,7 @@ class Evaluation:
     rows: tuple[Row, ...]
     frames: tuple[int, ...]  # of the whole clip, that were scored
     clip_sha256: str
+    views: tuple[View, ...] = ()
 
     def report(self) -> dict[str, Any]:
         """Ready for JSON. Distances in pixels of a picture of 512 px; means over the scored frames."""
@@ -56,6 +60,7 @@ class Evaluation:
             "peak_memory_mb": self.peak_memory_mb, "peak_gpu_memory_mb": self.peak_gpu_memory_mb,
             "ours": self.ours.summary(), "ours_refined": self.refined.summary() if self.refined else None,
             "nearest_frame": self.nearest.summary(), "clip_sha256": self.clip_sha256, "protocol": _PROTOCOL,
+            "open_share": {f"{view.yaw_deg:+.0f} deg": round(view.open_share, 5) for view in self.views},
         }  # fmt: skip
 
     def text(self) -> str:
@@ -93,6 +98,10 @@ class Evaluation:
             f"{stem}.sheet.png": contact_sheet(self.rows, title),
             f"{stem}.plots.png": np.concatenate(plots, axis=0),
         }
+        if self.views:
+            ground = np.array([0.3, 0.55, 0.4], np.float32)
+            shown = [view.rgb + (1 - view.alpha[..., None]) * ground for view in self.views]
+            pictures[f"{stem}.views.png"] = (np.concatenate(shown, axis=1).clip(0, 1) * 255).astype(np.uint8)
         for name, image in pictures.items():
             Image.fromarray(image).save(folder / name)
         return [folder / name for name in pictures]

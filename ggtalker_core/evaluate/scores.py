@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .metrics import correlation, lip_gap_px, mouth_distance_px, psnr_db, squared_error, ssim_map
+from .steadiness import Flicker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,8 @@ class Scores:
     head_ssim: list[float] = field(default_factory=list[float])
     mouth_lmd_px: list[float] = field(default_factory=list[float])
     gaps: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])  # original, contender
+    seam_ratios: list[float] = field(default_factory=list[float])
+    flicker: Flicker = field(default_factory=Flicker)
     faces_lost: int = 0
 
     def add(self, original: NDArray[np.uint8], made: NDArray[np.uint8], mask: HeadMask) -> NDArray[np.float64]:
@@ -37,6 +40,8 @@ class Scores:
         self.head_psnr_db.append(psnr_db(error, mask.head))
         self.mouth_psnr_db.append(psnr_db(error, mask.mouth))
         self.edge_psnr_db.append(psnr_db(error, mask.edge))
+        inside = float(error[mask.head].mean()) if mask.head.any() else 0.0
+        self.seam_ratios.append(float(error[mask.seam].mean()) / inside if mask.seam.any() and inside > 0 else math.nan)
         similar = ssim_map(original, made)[mask.head]
         self.head_ssim.append(float(similar.mean()) if similar.size else math.nan)
         return error
@@ -63,6 +68,8 @@ class Scores:
             "mouth_lmd_px": _mean(self.mouth_lmd_px),
             "lip_gap_correlation": None if math.isnan(gap) else gap,
             "lip_gap_error_px": _mean([abs(a - b) for a, b in self.gaps]),
+            "seam_error_ratio": _mean(self.seam_ratios),
+            "flicker_ratio": self.flicker.ratio(),
             "faces_lost": self.faces_lost,
         }
 

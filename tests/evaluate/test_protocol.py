@@ -99,9 +99,11 @@ def test_report_and_pictures(person, tmp_path):
         assert set(METRICS) <= set(report[name])
         assert all(np.isfinite(report[name][m]) for m in METRICS if m != "lip_gap_correlation")
     assert report["ours"]["head_psnr_db"] > 20 and report["ours"]["full_psnr_db"] > report["ours"]["head_psnr_db"]
+    assert set(report["open_share"]) == {"-30 deg", "+30 deg"}
     assert steps == sorted(steps)
     files = result.save_pictures(tmp_path, "x")
-    assert {f.name for f in files} == {"x.sheet.png", "x.plots.png"} and all(f.stat().st_size > 1000 for f in files)
+    assert {f.name for f in files} == {"x.sheet.png", "x.plots.png", "x.views.png"}
+    assert all(f.stat().st_size > 1000 for f in files)
     assert "head PSNR" in result.text()
 
 
