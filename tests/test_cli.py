@@ -89,6 +89,25 @@ def test_targets_are_checked_before_any_work(tmp_path, video, capsys):
     assert "must end in .mp4" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["track", "--out", "x.track.safetensors", "--overlay", "x.avi"], "--overlay must end in .mp4"),
+        (["track", "--out", "x.track.safetensors", "--json", "gone/x.json"], "folder of --json does not exist"),
+        (
+            ["talk", "--audio", "x.wav", "--out", "x.mp4", "--save-avatar", "gone/x.safetensors"],
+            "folder of --save-avatar",
+        ),
+        (["talk", "--audio", "x.wav", "--out", "folder.mp4"], "--out cannot be written"),
+    ],
+)
+def test_every_target_is_checked_before_the_work(words, said, video, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.mp4").mkdir()
+    assert main([*words, "--video", str(video)]) == 1
+    assert said in capsys.readouterr().err
+
+
 def test_an_expired_consent_is_refused(tmp_path, video, capsys):
     line = ["adapt", "--video", str(video), "--out", str(tmp_path / "x.avatar.safetensors"), "--expires", "2001-01-01"]
     assert main(line) == 1 and "--statement" in capsys.readouterr().err

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidInputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +76,15 @@ def give(result: dict[str, Any], text: str, json_to: str | None) -> None:
         return
     Path(json_to).write_text(encoded, encoding="utf-8")
     say(f"{text.rstrip()}\nWritten: {json_to}")
+
+
+def check_folder_of(option: str, path: Path) -> None:
+    """Raise InvalidInputError where a file could not be written, before hours of work."""
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise InvalidInputError(f"The folder of {option} does not exist: {folder}. Create it first.")
+    if path.is_dir() or not os.access(folder, os.W_OK):
+        raise InvalidInputError(f"{option} cannot be written: {path}. Check its name and the folder's permissions.")
 
 
 def _plain(value: Any) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import GGTalkerError, Interrupted
 from .arguments import build_parser
-from .console import say
+from .console import check_folder_of, say
 
 _HOMES = {
     "talk": "making", "track": "making", "adapt": "making", "speak": "making",
@@ -25,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     module = importlib.import_module(f".{_HOMES[options.command]}", __package__)
     try:
+        if getattr(options, "json", None) not in (None, "-"):
+            check_folder_of("--json", Path(options.json))
         return int(getattr(module, options.command)(options))
     except (KeyboardInterrupt, Interrupted):
         say("\nCancelled; nothing half-written was left.")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConsentRequiredError, InvalidInputError
-from .console import Bar, give, say
+from .console import Bar, check_folder_of, give, say
 
 if TYPE_CHECKING:
     import argparse
@@ -24,12 +25,14 @@ def talk(options: argparse.Namespace) -> int:
     from ..pipeline import create_avatar, talk
     from ..video import read_audio
 
-    _check_target(options.out, ".mp4")
+    _check_target("--out", options.out, ".mp4")
+    _check_target("--save-avatar", options.save_avatar, ".safetensors")
     audio = read_audio(options.audio)
     bar = Bar("avatar", quiet=options.quiet)
     clip, track, avatar = create_avatar(
         options.video, preset=options.preset, consent=consent_of(options), fps=options.fps, start_s=options.start,
         end_s=options.end, device=options.device, backend=options.backend, progress=bar,
+        on_checkpoint=_keeper(options.save_avatar) if options.save_avatar else None,
     )  # fmt: skip
     bar.close()
     say(f"{clip.name}: {clip.report.text()}\n{track.report}")
@@ -54,7 +57,8 @@ def track(options: argparse.Namespace) -> int:
     """Clip to track file."""
     from ..tracking import save_track
 
-    _check_target(options.out, ".safetensors")
+    _check_target("--out", options.out, ".safetensors")
+    _check_target("--overlay", options.overlay, ".mp4")
     clip, found = _tracked(options)
     save_track(found, options.out)
     if options.overlay:
@@ -75,20 +79,15 @@ def adapt(options: argparse.Namespace) -> int:
     from ..pipeline import adapt_config, choose_device
     from ..provenance import check_consent
 
-    _check_target(options.out, ".safetensors")
+    _check_target("--out", options.out, ".safetensors")
     consent = check_consent(consent_of(options))
     resume = load_avatar(options.resume) if options.resume else None
     clip, found = _tracked(options)
-    checkpoint = options.out.with_name("checkpoint." + options.out.name)
-
-    def keep(avatar: Avatar) -> None:
-        save_avatar(avatar, checkpoint)
-        say(f"\nKept as far as it got: {checkpoint} (go on with --resume)")
-
     bar = Bar("adapting", quiet=options.quiet)
     avatar = adapt_avatar(
         clip, found, adapt_config(options.preset, options.backend), consent=consent, resume=resume, progress=bar,
-        device=choose_device(options.device), on_checkpoint=keep, name=options.name or Path(clip.name).stem,
+        device=choose_device(options.device), on_checkpoint=_keeper(options.out),
+        name=options.name or Path(clip.name).stem,
     )  # fmt: skip
     bar.close()
     save_avatar(avatar, options.out)
@@ -107,7 +106,7 @@ def speak(options: argparse.Namespace) -> int:
     from ..pipeline import make_motion, orbit_camera, talk
     from ..video import read_audio
 
-    _check_target(options.out, ".mp4")
+    _check_target("--out", options.out, ".mp4")
     avatar = load_avatar(options.avatar)
     audio = read_audio(options.audio) if options.audio else None
     bar = Bar("video", quiet=options.quiet)
@@ -147,12 +146,26 @@ def consent_of(options: argparse.Namespace) -> ConsentRecord:
     return ConsentRecord(basis, statement, today, options.expires)
 
 
-def _check_target(path: Path, suffix: str) -> None:
+def _check_target(option: str, path: Path | None, suffix: str) -> None:
     """Refuse a target that could not be written, before hours of work."""
+    if path is None:
+        return
     if path.suffix.lower() != suffix:
-        raise InvalidInputError(f"--out must end in {suffix}, got '{path.name}'.")
-    if not path.resolve().parent.is_dir():
-        raise InvalidInputError(f"The folder of --out does not exist: {path.resolve().parent}. Create it first.")
+        raise InvalidInputError(f"{option} must end in {suffix}, got '{path.name}'.")
+    check_folder_of(option, path)
+
+
+def _keeper(target: Path) -> Callable[[Avatar], None]:
+    """What keeps an interrupted adaptation, beside the avatar that was to be made."""
+    from ..gaussians.avatar_file import save_avatar
+
+    checkpoint = target.with_name("checkpoint." + target.name)
+
+    def keep(avatar: Avatar) -> None:
+        save_avatar(avatar, checkpoint)
+        say(f"\nKept as far as it got: {checkpoint} (go on with adapt --resume)")
+
+    return keep
 
 
 def _tracked(options: argparse.Namespace) -> tuple[ReferenceClip, Track]:
