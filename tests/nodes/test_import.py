@@ -24,7 +24,7 @@ def probe() -> dict[str, object]:
 
 
 def test_import_takes_less_than_a_second_of_processor_time(probe: dict[str, object]) -> None:
-    assert probe["count"] == 12
+    assert probe["count"] == len(list((ROOT / "web" / "docs").glob("GGTalker*.md")))  # each node has its help page
     assert float(str(probe["cpu_seconds"])) < 1.0
 
 
