@@ -1,6 +1,7 @@
 """Clips whose truth is known: the made-up person of tools/sample, drawn by its own z-buffer, which no fit ever uses.
 
-python benchmarks/tracking_truth.py SCENE FOLDER     draws one scene (about 1 s per frame) unless it is there already
+python benchmarks/tracking_truth.py SCENE FOLDER     draws one scene (about 1 s per frame) unless it is
+                                                    there already, tracks it and prints the scores
 
 A scene is an identity (in the span of the head's basis, or pushed out of it), a lens, a voice's worth of mouth, blinks,
 glances and head turns, before a busy wall, with grain, written as H.264. The truth lies beside it.
@@ -9,6 +10,7 @@ glances and head turns, before a busy wall, with grain, written as H.264. The tr
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
@@ -243,7 +245,27 @@ def oracle_landmarks(truth: dict[str, Any], noise_iod: float, seed: int = 0) -> 
     return flat + noise_iod * iod * torch.randn(flat.shape, generator=torch.Generator().manual_seed(seed))
 
 
+def measure(name: str, folder: Path) -> dict[str, float]:
+    """Every score of one scene: KIND/MEASURE with the kinds fast, full (both: detected landmarks) and oracle."""
+    path = draw(name, folder)
+    import torch
+
+    from ggtalker_core.tracking import TrackConfig, track_clip
+    from ggtalker_core.video import open_clip
+
+    torch.set_num_threads(1)
+    clip, truth = open_clip(path), torch.load(path.with_suffix(".pt"))
+    fast = track_clip(clip)
+    tracks = {
+        "fast": fast,
+        "full": track_clip(clip, TrackConfig.full(), landmarks=fast.landmarks_px),
+        "oracle": track_clip(clip, landmarks=oracle_landmarks(truth, 0.01)),
+    }
+    return {f"{kind}/{key}": value for kind, track in tracks.items() for key, value in score(track, truth).items()}
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in SCENES:
         raise SystemExit(__doc__)
-    draw(sys.argv[1], Path(sys.argv[2]))
+    sys.path.insert(0, str(ROOT))
+    print(json.dumps(measure(sys.argv[1], Path(sys.argv[2]))))

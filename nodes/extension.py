@@ -13,6 +13,7 @@ from .inpaint_body import InpaintBody
 from .load_reference_video import LoadReferenceVideo
 from .render import RenderGaussians, RenderTalkingVideo
 from .track_flame import TrackFLAME
+from .track_to_motion import TrackToMotion
 from .video_to_images import VideoToImages
 from .watermark import Watermark
 
@@ -29,6 +30,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     RenderTalkingVideo,
     VideoToImages,
     AvatarToSplat,
+    TrackToMotion,
 )
 
 

@@ -18,6 +18,7 @@ from ggtalker_core.motion import (
     blink_times_s,
     hold_pose,
     load_motion,
+    motion_of_track,
     ping_pong,
     retime,
     save_motion,
@@ -28,7 +29,7 @@ from ggtalker_core.motion import (
     to_length,
 )
 from ggtalker_core.motion.rotations import from_quaternions, to_quaternions
-from ggtalker_core.types import AudioTrack, MotionTrack
+from ggtalker_core.types import AudioTrack, MotionTrack, Track
 
 
 def motion(count: int = 40, fps: Fraction = Fraction(25), pose: bool = True, seed: int = 0) -> MotionTrack:
@@ -254,3 +255,39 @@ def test_bad_files(tmp_path):
         save_file(tensors, str(tmp_path / "d"), metadata={**meta, **extra})
         with pytest.raises(IncompatibleFileError):
             load_motion(tmp_path / "d")
+
+
+def track(count: int = 12, turn: float = 0.0, head: str = "default") -> Track:
+    m = motion(count, seed=3)
+    assert m.rotation_rad is not None and m.translation_m is not None and m.eyes_rad is not None
+    return Track(
+        head_model=head, shape=torch.zeros(4), expression=m.expression, jaw_rad=m.jaw_rad,
+        neck_rad=torch.zeros(count, 3), eyes_rad=m.eyes_rad, rotation_rad=m.rotation_rad + torch.tensor([0, 0, turn]),
+        translation_m=m.translation_m + torch.tensor([turn, 0, 0.8]), intrinsics_px=torch.eye(3), size_px=(64, 64),
+        fps=Fraction(25), valid=torch.ones(count, dtype=torch.bool), error_px=torch.zeros(count),
+        landmarks_px=torch.zeros(count, 478, 2), clip_sha256="",
+    )  # fmt: skip
+
+
+def test_a_track_moves_an_avatar_about_the_avatars_own_place():
+    own, other = track(), track(9, turn=0.4)
+    absolute = motion_of_track(own, "absolute")
+    assert torch.equal(absolute.rotation_rad, own.rotation_rad) and absolute.covers_upper_face
+    none = motion_of_track(own, "avatar")
+    assert none.rotation_rad is None and none.translation_m is None and torch.equal(none.jaw_rad, own.jaw_rad)
+    same = motion_of_track(own, "relative", own)  # onto itself: nothing changes
+    assert np.allclose(matrices(same.rotation_rad), matrices(own.rotation_rad), atol=1e-5)
+    assert torch.allclose(same.translation_m, own.translation_m, atol=1e-6)
+    moved = motion_of_track(own, "relative", other)
+    assert torch.allclose(moved.translation_m.mean(0), other.translation_m.mean(0), atol=1e-6)
+    a, b = matrices(own.rotation_rad), matrices(moved.rotation_rad)  # the same turns in head axes
+    assert np.allclose(a[0].T @ a[5], b[0].T @ b[5], atol=1e-5)
+
+
+def test_a_relative_pose_needs_the_avatar_and_its_head():
+    with pytest.raises(InvalidInputError, match="needs the avatar"):
+        motion_of_track(track(), "relative")
+    with pytest.raises(InvalidInputError, match="head 'default' but the avatar has head 'flame'"):
+        motion_of_track(track(), "relative", track(head="flame"))
+    with pytest.raises(InvalidInputError, match="one of relative"):
+        motion_of_track(track(), "sideways")

@@ -28,10 +28,10 @@ def schemas(node_classes: dict[str, type]) -> dict[str, Any]:
     return {name: node.GET_SCHEMA() for name, node in node_classes.items()}
 
 
-def test_the_twelve_nodes_are_there(schemas: dict[str, Any]) -> None:
+def test_the_nodes_are_there(schemas: dict[str, Any]) -> None:
     names = (
         "LoadReferenceVideo TrackFLAME AdaptAvatar AudioToExpression RenderGaussians InpaintBody Watermark LoadAvatar "
-        "SaveAvatar RenderTalkingVideo VideoToImages AvatarToSplat"
+        "SaveAvatar RenderTalkingVideo VideoToImages AvatarToSplat TrackToMotion"
     )
     assert set(schemas) == {f"GGTalker{name}" for name in names.split()}
 
