@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from ..types import AudioTrack, Avatar, Camera, Gaussians, MotionTrack, Rendered, RgbaFrame, TalkingVideo
-from .color_mlp import check_color_mlp, color_residual, condition_of
+from .color_mlp import check_color_mlp, color_residual, condition_of, fold
 from .config import RenderConfig
 from .drive import HeadPose, posed_vertices, resolve_pose
 from .rigging import bind_texels, make_rig
@@ -77,6 +77,8 @@ class AvatarRenderer:
         self.mlp = None if avatar.color_mlp is None else {k: v.to(self.device) for k, v in avatar.color_mlp.items()}
         if self.mlp is not None:
             check_color_mlp(self.mlp, int(self.texels.offset_m.shape[0]))
+            with torch.no_grad():
+                self.folded = fold(self.mlp)
         rest = rest_vertices(self.head, self.shape, self.offset_m)
         self.rig = make_rig(layout, self.head.faces.cpu(), rest.cpu()).to(self.device)
 
@@ -97,7 +99,7 @@ class AvatarRenderer:
         colors = bound.colors
         if self.mlp is not None:
             condition = condition_of(pose.expression, pose.jaw_rad, pose.rotation_rad).to(self.device)
-            colors = colors + color_residual(self.mlp, condition)
+            colors = colors + color_residual(self.mlp, condition, self.folded)
         return dataclasses.replace(bound, colors=colors.clamp(0, 1))
 
     def camera(self, size_px: tuple[int, int] | None = None) -> Camera:

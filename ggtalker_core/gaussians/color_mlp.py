@@ -41,10 +41,15 @@ def condition_of(expression: Tensor, jaw_rad: Tensor, rotation_rad: Tensor) -> T
     return torch.cat([expression, jaw_rad * 10.0, same_branch(rotation_rad) * 5.0], dim=1)
 
 
-def color_residual(mlp: Mapping[str, Tensor], condition: Tensor) -> Tensor:
-    """What is added to the colours: condition [B, 56] -> [B, N, 3]."""
+def fold(mlp: Mapping[str, Tensor]) -> Tensor:
+    """The part of the first layer that no frame changes, [N, hidden]: compute it once for an avatar."""
+    return mlp["features"] @ mlp["w1"] + mlp["b1"]
+
+
+def color_residual(mlp: Mapping[str, Tensor], condition: Tensor, fixed: Tensor | None = None) -> Tensor:
+    """What is added to the colours: condition [B, 56] -> [B, N, 3]; `fixed` is `fold(mlp)`, made here if not given."""
     cond = ((condition - mlp["center"]) * mlp["inverse_std"]).clamp(-3, 3)
-    fixed = mlp["features"] @ mlp["w1"] + mlp["b1"]  # [N, hidden]
+    fixed = fold(mlp) if fixed is None else fixed
     hidden = (fixed[None] + (cond @ mlp["wc"])[:, None]).relu()
     hidden = (hidden @ mlp["w2"] + mlp["b2"]).relu()
     return hidden @ mlp["w3"] + mlp["b3"]

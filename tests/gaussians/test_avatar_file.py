@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ggtalker_core.errors import IncompatibleFileError, LimitExceededError, UnreadableFileError
@@ -69,11 +69,15 @@ def test_saving_leaves_no_part_files_and_replaces_whole(file: Path, avatar: Avat
     assert [p.name for p in file.parent.iterdir()] == [file.name]
 
 
-def test_a_failed_save_keeps_the_old_file(file: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("kind", [OSError, SafetensorError])
+def test_a_failed_save_keeps_the_old_file(
+    file: Path, avatar: Avatar, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+):
+    """A full disk is an OSError from the system, or a SafetensorError from the writer."""
     import safetensors.torch
 
     def fails(*_: object, **__: object) -> None:
-        raise OSError("disk full")
+        raise kind("disk full")
 
     monkeypatch.setattr(safetensors.torch, "save_file", fails)
     with pytest.raises(UnreadableFileError, match="disk full"):

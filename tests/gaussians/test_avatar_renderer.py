@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from ggtalker_core.errors import InvalidInputError
+from ggtalker_core.gaussians import color_mlp
 from ggtalker_core.gaussians.avatar_renderer import AvatarRenderer, Box, cropped, head_box, scaled_camera
-from ggtalker_core.gaussians.color_mlp import N_CONDITION, color_residual, condition_of, new_color_mlp
+from ggtalker_core.gaussians.color_mlp import N_CONDITION, color_residual, condition_of, fold, new_color_mlp
 from ggtalker_core.gaussians.config import RenderConfig
 from ggtalker_core.gaussians.drive import resolve_pose, same_branch
 from ggtalker_core.gaussians.synthetic import synthetic_avatar, synthetic_track
@@ -184,3 +185,13 @@ def test_color_network_starts_near_zero_and_is_read_by_the_renderer(avatar: Avat
     solid = plain.alpha > 250  # type: ignore[operator]
     shift = tinted.rgb[solid].astype(float).mean(0) - plain.rgb[solid].mean(0)
     assert shift[0] > 20 and shift[1] < -20 and abs(shift[2]) < 10
+
+
+def test_the_part_of_the_color_network_that_stays_is_computed_once(avatar: Avatar, monkeypatch: pytest.MonkeyPatch):
+    track = avatar.body.track
+    condition = condition_of(track.expression, track.jaw_rad, track.rotation_rad)
+    mlp = new_color_mlp(uv_layout(32).count, condition) | {"b1": torch.randn(64), "w3": torch.randn(64, 3)}
+    assert torch.equal(color_residual(mlp, condition, fold(mlp)), color_residual(mlp, condition))
+    renderer = AvatarRenderer(dataclasses.replace(avatar, color_mlp=mlp))
+    monkeypatch.setattr(color_mlp, "fold", lambda _: pytest.fail("folded again"))
+    assert len(renderer.render(_speech(9), 0, 9)) == 9
