@@ -35,6 +35,12 @@ def media_root() -> Path | None:
     return folder if (folder / "audio").is_dir() else None
 
 
+def track_cache() -> Path | None:
+    """A folder where tracks of the filmed speakers are kept between runs, if GGTALKER_TRACKS names one."""
+    folder = os.environ.get("GGTALKER_TRACKS")
+    return Path(folder) if folder else None
+
+
 @dataclass(frozen=True)
 class Clip:
     """One voice with its phones."""

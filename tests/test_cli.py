@@ -29,17 +29,17 @@ def video(tmp_path: Path) -> Path:
     return tmp_path / "plain.mp4"
 
 
-def test_help_lists_the_commands_and_not_training(capsys):
+def test_help_lists_the_commands(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
     shown = capsys.readouterr().out
     assert stop.value.code == 0 and all(f"  {name} " in shown for name in COMMANDS)
-    assert "  train " not in shown and "raining priors is not part of this version" in shown
+    assert "  train " in shown and "raining a visual prior is not part of this version" in shown
 
 
-def test_training_says_that_it_is_not_here(capsys):
-    assert main(["train", "audio-prior", "x.json"]) == 2
-    assert "not part of this version" in capsys.readouterr().err
+def test_training_without_settings_says_what_is_missing(tmp_path, capsys):
+    assert main(["train", "audio-prior", str(tmp_path / "x.json")]) == 1
+    assert "x.json cannot be read" in capsys.readouterr().err
 
 
 def test_the_design_s_commands_parse():

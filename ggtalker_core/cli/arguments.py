@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ggtalker_core.cli",
         description="GGTalker: a clip of a consenting person becomes a head that speaks any audio.",
-        epilog="Training priors is not part of this version.",
+        epilog="Training a visual prior is not part of this version.",
     )
     parser.add_argument("--version", action="version", version=f"ggtalker {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -30,8 +30,15 @@ def build_parser() -> argparse.ArgumentParser:
     _speak(commands.add_parser("speak", help="let an avatar file speak"))
     _evaluate(commands.add_parser("evaluate", help="self-reenactment on held-out frames, all metrics, plots"))
     _verify(commands.add_parser("verify", help="read watermark, manifest and tags back from a file"))
+    _train(commands.add_parser("train", help="train an audio prior of your own"))
     _common(commands.add_parser("doctor", help="what was found on this machine, and how to mend what is missing"))
     return parser
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("audio-prior",), help="audio-prior: sound to mouth motion")
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="JSON settings of the run (docs/training.md)")
+    _common(parser)
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

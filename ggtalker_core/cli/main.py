@@ -14,15 +14,13 @@ from .console import check_folder_of, say
 _HOMES = {
     "talk": "making", "track": "making", "adapt": "making", "speak": "making",
     "evaluate": "checking", "verify": "checking", "doctor": "doctor",
+    "train": "training",
 }  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 when all went well, 1 after an error told on stderr, 130 after Ctrl-C."""
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if arguments[:1] == ["train"]:
-        say("error: training priors is not part of this version; the bundled priors are used.")
-        return 2
     options = build_parser().parse_args(arguments)
     module = importlib.import_module(f".{_HOMES[options.command]}", __package__)
     try:

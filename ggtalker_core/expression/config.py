@@ -99,6 +99,7 @@ class TrainConfig:
     ema: float = 0.998
     checkpoint_every: int = 200
     threads: int = 1
+    precision: str = "float32"  # or "bfloat16", "float16": of the forward pass; weights and sums stay float32
     seed: int = 0
     loss: LossWeights = LossWeights()
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import IncompatibleFileError, InvalidInputError
 from ..progress import Progress, silent
-from ..speech.weights import ASSETS, quantise, read_weights
+from ..speech.weights import ASSETS, BUNDLED_FEATURES, quantise, read_weights
 from .config import PriorConfig, SpeakConfig
 from .denoiser import Denoiser, Sound
 from .lips import part_lips
@@ -51,6 +51,20 @@ class ExpressionPrior:
         self.trunk = trunk.eval().requires_grad_(False)
         self.denoiser = None if denoiser is None else denoiser.eval().requires_grad_(False)
         self.schedule = cosine_schedule(config.noise_steps)
+
+    @property
+    def feature_id(self) -> str:
+        """Which speech encoder the prior was trained on."""
+        return self.metadata.get("feature_id", BUNDLED_FEATURES)
+
+    def check_features(self, feature_id: str) -> None:
+        """Raise IncompatibleFileError when the prior was trained on another encoder."""
+        if feature_id != self.feature_id:
+            raise IncompatibleFileError(
+                f"This audio prior was trained on the speech features '{self.feature_id}', but the sound was heard "
+                f"with '{feature_id}'. Use the encoder that belongs to the prior, or train a prior on these features "
+                f"(python -m ggtalker_core.cli train audio-prior)."
+            )
 
     @torch.no_grad()
     def hear(self, features: Tensor) -> Heard:
@@ -158,6 +172,7 @@ def save_prior(prior: ExpressionPrior, path: Path, trained: Mapping[str, str | f
     metadata = {
         "format": PRIOR_FORMAT, "format_version": FORMAT_VERSION,
         "config": json.dumps(dataclasses.asdict(prior.config)), "trained": json.dumps(dict(trained)),
+        "feature_id": prior.feature_id,
     }  # fmt: skip
     part = path.with_suffix(".part")
     save_file(stored, part, metadata)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..errors import IncompatibleFileError, InvalidInputError
 from ..progress import Progress, SubProgress, silent
 from ..speech.features import SpeechFeatures, encode_speech
+from ..speech.weights import BUNDLED_FEATURES
 from ..types import AudioTrack, MotionTrack, SpeakingStyle, frame_count
 from .channels import INDEX, to_arkit
 from .coarticulation import Manner, mouth_channels
@@ -23,6 +24,7 @@ from .rest import rest_weight, silent_frames
 
 if TYPE_CHECKING:
     from ..head.arkit import ArkitMap
+    from ..speech.folders import FolderEncoder
 
 ENGINES = ("diffusion", "regression", "rules")
 RULES_FPS = 25
@@ -45,6 +47,7 @@ def speak(
     settings: SpeakConfig | None = None,
     arkit: ArkitMap | None = None,
     engine: str = "diffusion",
+    encoder: FolderEncoder | None = None,
     emotion: str = "neutral",
     emotion_intensity: float = 0.5,
     progress: Progress = silent,
@@ -58,8 +61,10 @@ def speak(
     the head to be driven, default that of the default head. engine: "diffusion" (the prior), "regression" (its trunk
     alone: one answer for every seed), "rules" (phones recognised in the sound, then co-articulation rules).
     emotion, emotion_intensity: a rule-made look of the mouth on top (emotion.py), 0 to 1.
+    encoder: a speech encoder of your own (speech/folders.py), for a prior that was trained on it.
     Only the mouth moves; brows, lids, gaze and head pose stay with the avatar's own loop.
-    Raises InvalidInputError, LimitExceededError, MissingWeightsError.
+    Raises InvalidInputError, LimitExceededError, MissingWeightsError, IncompatibleFileError (features of another
+    encoder than the prior's).
     """
     fps = Fraction(fps)
     settings = _settings(settings, steps, guidance)
@@ -74,7 +79,9 @@ def speak(
         prior = ExpressionPrior(prior.config, prior.scale, prior.trunk, None, prior.metadata)
     arkit = arkit or default_arkit()
     native = Fraction(prior.config.fps)
-    features = encode_speech(audio, native, progress=SubProgress(progress, 0.0, 0.5))
+    features = encode_speech(audio, native, encoder=encoder, progress=SubProgress(progress, 0.0, 0.5))
+    if engine != "rules":
+        prior.check_features(features.feature_id)
     if engine == "rules":
         channels = rules_motion(features, settings, manner)
     else:
@@ -117,6 +124,8 @@ def mouth_motion(
 
 def rules_motion(features: SpeechFeatures, settings: SpeakConfig, manner: Manner | None = None) -> Tensor:
     """Mouth channels [T, 13] of the phones that are recognised in the sound, by the co-articulation rules alone."""
+    if features.feature_id != BUNDLED_FEATURES:
+        raise IncompatibleFileError("The rules engine recognises phones in the bundled encoder's features only.")
     if float(features.fps) != RULES_FPS:
         raise InvalidInputError(f"Phones are recognised at {RULES_FPS} frames per second, got {features.fps}.")
     spans, seconds = recognise(features.values), len(features.values) / RULES_FPS

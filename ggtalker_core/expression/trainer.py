@@ -54,6 +54,32 @@ class Averaged:
             self.weights[name].lerp_(value, 1 - keep)
 
 
+class Fleet:
+    """The processes that train together, as `accelerate launch` or torchrun started them; alone: one."""
+
+    def __init__(self) -> None:
+        import torch.distributed as dist
+
+        self._dist = dist if dist.is_available() and dist.is_initialized() else None
+        self.rank = self._dist.get_rank() if self._dist else 0
+        self.size = self._dist.get_world_size() if self._dist else 1
+
+    def average_gradients(self, parameters: list[nn.Parameter]) -> None:
+        """Mean of every gradient over the processes; one call for all of them."""
+        if self._dist is None or self.size == 1:
+            return
+        there = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+        flat = torch.cat([g.reshape(-1) for g in there])
+        self._dist.all_reduce(flat)
+        for p, part in zip(parameters, flat.split([g.numel() for g in there])):
+            p.grad = part.view_as(p) / self.size
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self._dist is not None and self.size > 1:
+            self._dist.barrier()
+
+
 def learning_rate(config: TrainConfig, step: int) -> float:
     """Linear warm-up, then half a cosine down to 2 %."""
     fall = 0.5 * (1 + math.cos(math.pi * step / config.steps))
@@ -101,50 +127,71 @@ def run(
     checkpoint: Path | None = None,
     validate: Validate | None = None,
     stop_after_s: float = math.inf,
+    stop_at: int | None = None,
+    note: Callable[[int, float, float], None] | None = None,
     progress: Progress = silent,
 ) -> Trained:
     """Train `network` for config.steps; goes on from `checkpoint` when it is there, writes it as it goes.
 
-    `stop_after_s`: leave (with a checkpoint) after this many seconds of wall time; call again to go on.
+    `stop_after_s`, `stop_at`: leave (with a checkpoint) after so many seconds of wall time or at this step; call again
+    to go on. note: told (step, loss, learning rate) after every step. Under torch.distributed the processes share the
+    batch: each draws windows of its own, gradients are averaged, the first one writes the checkpoint.
     """
     torch.set_num_threads(config.threads)
+    fleet, end = Fleet(), min(config.steps, stop_at or config.steps)
+    device = next(network.parameters()).device.type
+    scaler = torch.amp.GradScaler(device, enabled=config.precision == "float16")  # pyright: ignore[reportPrivateImportUsage]
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, config.peak_rate, weight_decay=config.weight_decay)
     average, step, losses = Averaged(network, config.ema), 0, list[float]()
     if checkpoint is not None and checkpoint.exists():
         step = _resume(checkpoint, network, average, optimizer)
     wall, cpu = time.monotonic(), time.process_time()
-    while step < config.steps and time.monotonic() - wall < stop_after_s:
-        rng = np.random.default_rng((config.seed, step))  # a resumed run sees the same windows
-        torch.manual_seed(config.seed * 1_000_003 + step)
+    while step < end and time.monotonic() - wall < stop_after_s:
+        rng = np.random.default_rng((config.seed, step, fleet.rank))  # a resumed run sees the same windows
+        torch.manual_seed(config.seed * 1_000_003 + step + 7_919 * fleet.rank)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
         network.train()
-        loss = loss_of(draw(rng), rng)
+        half = config.precision != "float32"
+        with torch.autocast(device, dtype=getattr(torch, config.precision) if half else None, enabled=half):
+            loss = loss_of(draw(rng), rng)
         optimizer.zero_grad()
-        loss.backward()
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        fleet.average_gradients(parameters)
         nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         step += 1
         average.update(network, step)
         losses.append(float(loss.detach()))
+        if note is not None and fleet.rank == 0:
+            note(step, losses[-1], learning_rate(config, step - 1))
         progress(step, config.steps, f"loss {losses[-1]:.4f}")
-        if step % config.checkpoint_every == 0 or step == config.steps:
+        if fleet.rank == 0 and (step % config.checkpoint_every == 0 or step == config.steps):
             if checkpoint is not None:
                 _save(checkpoint, network, average, optimizer, step)
             if validate is not None:
                 validate(average.weights, step)
-    if checkpoint is not None:
+    if checkpoint is not None and fleet.rank == 0:
         _save(checkpoint, network, average, optimizer, step)
+    fleet.wait()
     return Trained(average.weights, step, time.process_time() - cpu, losses)
 
 
 def train_regression(
-    data: TrainingSet, prior: PriorConfig, config: TrainConfig, *, device: str = "cpu", **options: object
+    data: TrainingSet,
+    prior: PriorConfig,
+    config: TrainConfig,
+    *,
+    device: str = "cpu",
+    scale: Scale | None = None,
+    **options: object,
 ) -> tuple[RegressionTrunk, Trained]:
-    """Train the trunk with its closure head. `options` are those of `run`."""
+    """Train the trunk with its closure head. scale: default that of `data`. `options` are those of `run`."""
     torch.manual_seed(config.seed)
-    trunk, scale = RegressionTrunk(prior), data.scale()
+    trunk, scale = RegressionTrunk(prior), scale or data.scale()
     mean, std = data.feature_statistics()
     trunk.feature_mean.copy_(mean)
     trunk.feature_std.copy_(std)
@@ -170,11 +217,11 @@ def train_regression(
 
 def train_denoiser(
     data: TrainingSet, trunk: RegressionTrunk, prior: PriorConfig, config: TrainConfig, *, device: str = "cpu",
-    **options: object,
+    scale: Scale | None = None, **options: object,
 ) -> tuple[Denoiser, Trained]:  # fmt: skip
-    """Train the denoiser on a frozen trunk. `options` are those of `run`."""
+    """Train the denoiser on a frozen trunk. scale: default that of `data`. `options` are those of `run`."""
     torch.manual_seed(config.seed)
-    denoiser, scale = Denoiser(prior).to(device), data.scale()
+    denoiser, scale = Denoiser(prior).to(device), scale or data.scale()
     on_device = Scale(scale.mean.to(device), scale.std.to(device))
     schedule = cosine_schedule(prior.noise_steps).to(device)
     trunk = trunk.to(device).eval().requires_grad_(False)

@@ -43,14 +43,19 @@ class TrainingSet:
     weights: Tensor  # [N] float64: how often a chunk is drawn, adds up to 1
 
     @staticmethod
-    def load(folders: Path | Sequence[Path], limit: int | None = None, weights: Sequence[float] = ()) -> TrainingSet:
-        """Read every shard of the folders (of each at most `limit`).
+    def load(
+        folders: Path | Sequence[Path],
+        limit: int | None = None,
+        weights: Sequence[float] = (),
+        order: np.random.Generator | None = None,
+    ) -> TrainingSet:
+        """Read every shard of the folders (of each at most `limit`: the first, or with `order` a random choice).
 
         weights: how often a second of each folder is drawn, against the others (default: alike).
         Raises InvalidInputError when a folder holds no shard, or when the shards do not fit together.
         """
         folders = [folders] if isinstance(folders, Path) else list(folders)
-        loaded = [_read_folder(folder, limit) for folder in folders]
+        loaded = [_read_folder(folder, limit, order) for folder in folders]
         given = list(weights) or [1.0] * len(loaded)
         if len(given) != len(loaded) or min(given) <= 0:
             raise InvalidInputError(f"One positive weight per folder is needed, got {given} for {len(loaded)} folders.")
@@ -103,10 +108,13 @@ class TrainingSet:
         )
 
 
-def _read_folder(folder: Path, limit: int | None) -> dict[str, Tensor]:
+def _read_folder(folder: Path, limit: int | None, order: np.random.Generator | None) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
-    paths = sorted(folder.glob("*.safetensors"))[:limit]
+    paths = sorted(folder.glob("*.safetensors"))
+    if order is not None:
+        paths = [paths[i] for i in order.permutation(len(paths))]
+    paths = paths[:limit]
     if not paths:
         raise InvalidInputError(f"No training shards (*.safetensors) in {folder}.")
     shards = [load_file(p) for p in paths]

@@ -14,8 +14,9 @@ from ..errors import InvalidInputError, LimitExceededError
 from ..progress import Progress, silent
 from ..types import AudioTrack, frame_count
 from .config import SpeechConfig
+from .folders import FolderEncoder
 from .resampling import resample
-from .weights import load_encoder
+from .weights import BUNDLED_FEATURES, load_encoder
 
 if TYPE_CHECKING:
     from .encoder import SpeechEncoder
@@ -28,6 +29,7 @@ class SpeechFeatures:
     values: Tensor  # [T, 2 * width] float32: the two encoder states (50 Hz) that a video frame spans
     fps: Fraction
     level_db: Tensor  # [T] loudness of the frame's sound (peak, dB below full scale; -120 for digital silence)
+    feature_id: str = BUNDLED_FEATURES  # which encoder heard it; a prior understands only one
 
 
 def prepare(audio: AudioTrack, config: SpeechConfig | None = None) -> tuple[Tensor, Tensor]:
@@ -111,23 +113,29 @@ def encode_speech(
     fps: Fraction | int = 25,
     n_frames: int | None = None,
     *,
-    encoder: SpeechEncoder | None = None,
+    encoder: SpeechEncoder | FolderEncoder | None = None,
     progress: Progress = silent,
 ) -> SpeechFeatures:
     """Speech features of `audio` for every video frame.
 
     fps: any positive frame rate. n_frames: how many frames (default: ceil(seconds * fps)); frames after the end of the
-    sound repeat its last state. Any sample rate, channel count and length from one sample up.
+    sound repeat its last state. encoder: default the bundled one; folders.py loads others. Any sample rate, channel
+    count and length from one sample up.
     Raises InvalidInputError (empty, NaN, bad fps), LimitExceededError (too long), MissingWeightsError.
     """
     fps = Fraction(fps)
     if not 0 < fps <= 240:
         raise InvalidInputError(f"fps must be in (0, 240], got {fps}.")
-    encoder = encoder or load_encoder()
-    scaled, heard = prepare(audio, encoder.config)
+    own = encoder if isinstance(encoder, FolderEncoder) else None
+    bundled = load_encoder() if encoder is None or isinstance(encoder, FolderEncoder) else encoder
+    config = SpeechConfig() if own is not None else bundled.config
+    scaled, heard = prepare(audio, config)
     count = frame_count(audio.duration_s, fps) if n_frames is None else n_frames
     if count < 1:
         raise InvalidInputError(f"At least one frame is needed, got n_frames {count}.")
-    states = encode_waveform(scaled, encoder, progress=progress)
-    values = at_frame_rate(states, encoder.config.frame_rate, fps, count)
-    return SpeechFeatures(values, fps, frame_level_db(heard, encoder.config.mel.sample_rate, fps, count))
+    level = frame_level_db(heard, config.mel.sample_rate, fps, count)
+    if own is not None:
+        states, feature_id = own.encode(scaled), own.feature_id
+    else:
+        states, feature_id = encode_waveform(scaled, bundled, progress=progress), BUNDLED_FEATURES
+    return SpeechFeatures(at_frame_rate(states, config.frame_rate, fps, count), fps, level, feature_id)

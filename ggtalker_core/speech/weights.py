@@ -25,6 +25,7 @@ ASSETS = Path(__file__).resolve().parent.parent / "assets"
 ENCODER_FILE = ASSETS / "speech_whisper_base_l3.safetensors"
 ENCODER_FORMAT = "ggtalker.speech-encoder"
 ENCODER_SHA256 = "797747a054b5adc417ba0bb0b8b16fc721c95b53bd716d426ace76519375ebf7"
+BUNDLED_FEATURES = f"whisper-base-layer3-int8-{ENCODER_SHA256[:12]}"
 MAX_HEADER_BYTES = 1 << 20
 
 
