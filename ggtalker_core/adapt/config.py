@@ -27,7 +27,7 @@ class InpainterStage:
     steps: int = 0  # 0: none, heads are set back without a network
     crop_px: int = 192  # of the kept frames; one random square per step
     rate: float = 3e-3
-    grow_px: tuple[float, float] = (3.0, 14.0)  # random dilation of the hole
+    grow_px: tuple[float, float] = (4.0, 9.0)  # random dilation of the hole
     shift_px: float = 3.0  # random displacement of the rendering
 
 

@@ -25,6 +25,7 @@ _LIP_SLACK = 0.15  # gloss and shade of lips, but not teeth
 _LIP_INNER = 0.035  # of the page: so near the inside of the mouth a lip's texel may face the teeth
 _RIM = 0.02
 _OPAQUE = ("lips", "face", "nose", "lids")
+_SIDES = ("scalp", "ears", "neck")
 
 
 def region_mask(layout: UVLayout, head: HeadModel, *names: str) -> Tensor:
@@ -61,7 +62,9 @@ def map_prior(
     rim = lips & (look.visibility < _RIM)  # rolled inwards: hidden while the lips are closed
     offset = torch.where(lips, torch.tensor(_LIP_OFFSET_M), offset)
     slack = torch.where(lips & _near_mouth(layout, head), torch.tensor(_LIP_SLACK), torch.tensor(10.0))
-    opaque = region_mask(layout, head, *_OPAQUE) & ~rim
+    # Hair and ears that no frame sees squarely would stay half transparent, and show as holes from the side.
+    sides = region_mask(layout, head, *_SIDES) & (look.visibility < _SEEN)
+    opaque = (region_mask(layout, head, *_OPAQUE) & ~rim) | sides
     scale = torch.where(scalp, limits.scale_max_scalp_m + 0.1 * hair_m, torch.tensor(limits.scale_max_m))
     pairs = _neighbours(layout, points_m)
     pairs = pairs[drawn[pairs].all(1)]
