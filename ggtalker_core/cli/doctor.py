@@ -102,14 +102,17 @@ def _version(package: str) -> str:
 def _backends() -> list[Finding]:
     try:
         from ..render import available_backends
+        from ..render.select import auto_sentence
 
         backends = available_backends()
+        chosen = auto_sentence()
     except Exception as error:
         return [Finding("rasteriser", "problem", f"{type(error).__name__}: {error}", "Mend the packages above.")]
     found = [
         Finding(f"rasteriser {name}", "ok" if a.ok else "note", a.why or "ready", a.how_to_fix)
         for name, a in backends.items()
     ]
+    found.insert(0, Finding("rasteriser auto", "ok", chosen))
     if not any(a.ok for a in backends.values()):
         found.append(Finding("rasteriser", "problem", "none can be used", "Mend one of those above."))
     return found

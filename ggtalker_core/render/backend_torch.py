@@ -33,7 +33,7 @@ class TileLists:
 
 def availability() -> Availability:
     """Always there: torch is the host's own."""
-    return Availability(True, "Plain torch on any device; about 50 times slower than numba on a CPU.")
+    return Availability(True, "Plain torch on any device; on a CPU over a hundred times slower than numba.")
 
 
 def render_frames(

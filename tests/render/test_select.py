@@ -77,6 +77,10 @@ def test_looking_imports_no_gsplat_and_rendering_no_threading_layer() -> None:
         "m = u.module_from_spec(s); sys.modules['ggtalker_core'] = m; s.loader.exec_module(m)\n"
         "from ggtalker_core.render import available_backends\n"
         "assert 'torch' not in sys.modules and 'numba' not in sys.modules\n"
+        "from ggtalker_core.render.select import auto_sentence\n"
+        "auto_sentence()\n"
+        "assert 'gsplat' not in sys.modules and 'numba' not in sys.modules\n"
+        "import torch; assert not torch.cuda.is_initialized()\n"
         "available_backends()\n"
         "assert 'gsplat' not in sys.modules, 'gsplat'\n"
         "assert not any(k.startswith('numba.np.ufunc') and k.endswith('pool') for k in sys.modules)\n"
@@ -94,6 +98,23 @@ def test_broken_numba_falls_back_to_torch_once_and_says_so(cloud, monkeypatch, c
     assert "numba is broken" in caplog.text
     with pytest.raises(BackendUnavailableError):
         render(cloud.gaussians, cloud.camera, backend="numba")
+
+
+def test_the_sentence_for_tooltips_says_which_and_why_not_the_faster(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    text = select.auto_sentence()
+    assert "auto takes numba on the CPU; not gsplat: It needs an NVIDIA GPU" in text
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch, "__version__", "2.8.0+cu128")
+    monkeypatch.setattr(gsplat_extension, "_installed_version", lambda: None)
+    text = select.auto_sentence()
+    assert "auto takes torch on the GPU; not gsplat: The package gsplat is not installed. Run: " in text
+    assert text.count("pip install") == 1 and sys.executable in text and "+cu128torch2.8" in text
+    monkeypatch.setattr(gsplat_extension, "_installed_version", lambda: "1.5.3")
+    monkeypatch.setattr(gsplat_extension, "_package_folders", lambda: [tmp_path])
+    (tmp_path / "csrc.so").write_bytes(b"never loaded by looking")
+    assert select.auto_sentence() == "Here auto takes gsplat."
 
 
 @pytest.mark.parametrize(
