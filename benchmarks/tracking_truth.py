@@ -139,7 +139,7 @@ def score(track: Any, truth: dict[str, Any]) -> dict[str, float]:
     import torch
 
     from ggtalker_core.head import load_head
-    from ggtalker_core.head.measure import lid_gap_m, lip_gap_m
+    from ggtalker_core.head.measure import lid_gap_m, lip_gap_m, lip_opening_m
     from ggtalker_core.head.pose import axis_angle_to_matrix
 
     head = load_head(track.head_model)
@@ -156,6 +156,7 @@ def score(track: Any, truth: dict[str, Any]) -> dict[str, float]:
     upright = [head_axes(v, turn) for v, turn in zip((seen, true), turns)]
     gaps = [lip_gap_m(v, head) for v in (seen, true)]
     lids = [lid_gap_m(v, head) for v in upright]
+    openings = [lip_opening_m(v, head) for v in upright]
     return {
         "vertices_face": rms_mm(seen[:, skin], true[:, skin]),
         "vertices_head": rms_mm(seen[:, whole], true[:, whole]),
@@ -165,6 +166,7 @@ def score(track: Any, truth: dict[str, Any]) -> dict[str, float]:
         "rotation_without_mean": float(steady.mean()),
         "focal": abs(float(track.intrinsics_px[0, 0] / truth["focal_px"]) - 1) * 100,
         "lip_gap_correlation": float(torch.corrcoef(torch.stack(gaps))[0, 1]),
+        "lip_opening_correlation": float(torch.corrcoef(torch.stack(openings))[0, 1]),
         "lip_gap_error": float((gaps[0] - gaps[1]).abs().mean() * 1e3),
         "blink_recall": blinks_found(*lids),
     }

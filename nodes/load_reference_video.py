@@ -112,12 +112,14 @@ class LoadReferenceVideo(io.ComfyNode):
         max_side_px: int = 1024,
     ) -> io.NodeOutput:
         """Open, trim and grade."""
+        from ..ggtalker_core.tracking.face_survey import with_faces
         from ..ggtalker_core.video import pick_frames
 
         with host.job() as job:
             host.loaded(job.progress, "av", "cv2")
             clip = open_trimmed(file, video, start_s, end_s, fps, max_side_px, job.progress)
-            preview = convert.to_image(pick_frames(clip.source, convert.spread(clip.count, 16), job.progress))
+            chosen = list(pick_frames(clip.source, convert.spread(clip.count, 16), job.progress))
+            clip, preview = with_faces(clip, chosen, progress=job.progress), convert.to_image(chosen)
             audio = convert.to_audio(clip.audio, silence_s=float(clip.duration_s))
         report = clip.report.text()
         return io.NodeOutput(clip, audio, preview, report, ui=convert.on_node(report))

@@ -22,6 +22,15 @@ def lip_gap_m(vertices: Tensor, head: HeadModel | None = None) -> Tensor:
     return (vertices[:, pair[0]] - vertices[:, pair[1]]).norm(dim=-1)
 
 
+def lip_opening_m(vertices: Tensor, head: HeadModel | None = None) -> Tensor:
+    """Height of the upper over the lower lip at the mid-line, negative where they overlap. [B, V, 3] head axes -> [B].
+
+    Unlike `lip_gap_m` it does not count how far one lip lies behind the other, which no single picture tells.
+    """
+    pair = _head(head).lip_pairs[_MIDDLE_LIP]
+    return vertices[:, pair[0], 1] - vertices[:, pair[1], 1]
+
+
 def lip_gaps_m(vertices: Tensor, head: HeadModel | None = None) -> Tensor:
     """Distances of all eleven lip pairs, the person's right to left. [B, V, 3] -> [B, 11] metres."""
     pairs = _head(head).lip_pairs

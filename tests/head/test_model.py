@@ -189,3 +189,18 @@ def test_errors(head: HeadModel):
 
 def test_load_is_cached():
     assert load_head("default") is load_head("default")
+
+
+def test_lip_opening_is_signed_and_ignores_depth() -> None:
+    from ggtalker_core.head.measure import lip_gap_m, lip_opening_m
+
+    head = load_head()
+    rest = head.rest(2)
+    rest["jaw_rad"][1, 0] = 0.2
+    closed, opened = lip_opening_m(head.vertices(**rest), head).tolist()
+    assert abs(closed) < 0.002 and opened > 0.01
+    moved = head.vertices(**rest).clone()
+    moved[:, head.lip_pairs[5, 1], 2] += 0.004
+    assert lip_opening_m(moved, head).tolist() == pytest.approx([closed, opened])
+    moved[:, head.lip_pairs[5, 1], 1] += 0.05
+    assert float(lip_opening_m(moved, head)[1]) < 0 < float(lip_gap_m(moved, head)[1])
