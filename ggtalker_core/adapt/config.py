@@ -112,7 +112,7 @@ class AdaptConfig:
 
     @staticmethod
     def draft() -> AdaptConfig:
-        """Minutes on two processor cores: 24,994 Gaussians, antialiased."""
+        """Minutes on two processor cores: 24,994 Gaussians, antialiased, a Body Inpainter."""
         return AdaptConfig(
             preset="draft",
             uv_size=160,
@@ -133,8 +133,9 @@ class AdaptConfig:
             max_box_px=640,
             loop_s=20.0,
             stages=(
-                Stage("map", 800, divisor=2),
-                Stage("map+parameters", 2200, fit_parameters=True),
+                Stage("map", 400, divisor=2),
+                Stage("map+parameters, half size", 1600, divisor=2, fit_parameters=True),
+                Stage("map+parameters", 1800, fit_parameters=True, rate=0.7),
             ),
             inpainter=InpainterStage(2000, crop_px=256),
         )
@@ -149,8 +150,9 @@ class AdaptConfig:
             memory_mb=1600,
             loop_s=30.0,
             stages=(
-                Stage("map", 1500, divisor=2),
-                Stage("map+parameters", 4000, fit_parameters=True),
+                Stage("map", 800, divisor=2),
+                Stage("map+parameters, half size", 3000, divisor=2, fit_parameters=True),
+                Stage("map+parameters", 2500, fit_parameters=True, rate=0.7),
                 Stage("all+colour-network", 4500, fit_parameters=True, fit_colors=True, rate=0.6),
             ),
             inpainter=InpainterStage(4000, crop_px=384),
