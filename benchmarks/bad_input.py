@@ -24,6 +24,7 @@ import bad_files as make
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "ggtalker_core" / "assets" / "sample"
 NOBODY = 65534
+LEADING_OUT = "names that lead out of ComfyUI's folders"
 Row = dict[str, Any]
 
 
@@ -51,7 +52,31 @@ def rows(only: str = "") -> dict[str, Row]:
                 continue
             found[label] = row(case, folder / "out", voice)
             print(f"  {label}: {found[label]['outcome']}", file=sys.stderr, flush=True)
+        if only in LEADING_OUT:
+            found[LEADING_OUT] = names_row(folder)
     return found
+
+
+def names_row(folder: Path) -> Row:
+    """File names of a workflow that want to leave ComfyUI's folders."""
+    from ggtalker_core.errors import UnsafePathError
+    from ggtalker_core.files import resolve_inside
+
+    (folder / "input").mkdir()
+    (folder / "input" / "link.mp4").symlink_to("/etc/passwd")
+    names = (
+        "../x.mp4", "/etc/passwd", "a/../../x.mp4", "..\\x.mp4", "C:x.mp4", "//host/share/x.mp4", "x.mp4:stream",
+        "aux.mp4", "a\0b.mp4", "", "link.mp4",
+    )  # fmt: skip
+    words: list[str] = []
+    for name in names:
+        try:
+            resolve_inside(name, [folder / "input"])
+        except UnsafePathError as error:
+            words.append(str(error))
+    good = len(words) == len(names)
+    note = f"{len(words)} of {len(names)} refused, e.g. {words[0]}" if words else "none was refused"
+    return {"value": float(good), "unit": "", "target": 1, "ok": good, "outcome": "refused", "note": note}
 
 
 def hard_cases() -> dict[str, Case]:

@@ -35,10 +35,11 @@ class _Tape:
         self.damaged = 0
 
     def add(self, frame: AudioFrame) -> None:
-        """Append a planar float frame, with silence before it where the file has a hole."""
+        """Append a packed float frame, with silence before it where the file has a hole."""
         import numpy as np
 
-        chunk = frame.to_ndarray().astype(np.float32, copy=False)  # [C, n]
+        packed = frame.to_ndarray().astype(np.float32, copy=False)
+        chunk = packed.reshape(-1, len(frame.layout.channels)).T  # [C, n]
         self.rate = self.rate or int(frame.sample_rate)
         time = frame.pts * frame.time_base if frame.pts is not None and frame.time_base else None
         if self.origin_s is None:
@@ -86,7 +87,8 @@ def _decode_all(
                 continue
             for frame in frames:
                 if resampler is None:
-                    resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=frame.sample_rate)
+                    # Packed: PyAV reads beyond the planes of a planar frame with eight channels.
+                    resampler = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate)
                 for plain in resampler.resample(frame):
                     tape.add(plain)
     except (av.FFmpegError, ValueError) as error:

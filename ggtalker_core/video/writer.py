@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _AAC_RATES = frozenset((8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000))
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+_MOST_PLANES = 7
 _AUDIO_BLOCK = 1024  # samples, the frame of AAC
 _BT709 = 1
 _TV_RANGE = 1
@@ -69,7 +70,8 @@ def write_video(
         frames: uint8 [H, W, 3] sRGB each, H and W as in `size_px`; odd sizes get one more row or column.
         fps: exact frame rate.
         size_px: width, height of the frames.
-        audio: written at its own sample rate, all of its samples; AAC, or FLAC where AAC has no such rate.
+        audio: written at its own sample rate, all of its samples; AAC, or FLAC where AAC has no such rate and for
+            eight channels.
         crf: x264 quality, 0 (lossless) to 51.
         metadata: tags of the file; any key.
         progress: called after every frame; what it raises passes through and leaves no file behind.
@@ -199,7 +201,8 @@ class _SoundWriter:
     def __init__(self, output: OutputContainer, audio: AudioTrack, config: WriteConfig) -> None:
         channels, self.total = (int(n) for n in audio.waveform.shape)
         self._output, self._audio, self._done = output, audio, 0
-        self.codec = "aac" if audio.sample_rate in _AAC_RATES else "flac"
+        # PyAV cannot fill the planar frames that AAC takes when there are eight of them.
+        self.codec = "aac" if audio.sample_rate in _AAC_RATES and channels <= _MOST_PLANES else "flac"
         self._layout = _LAYOUTS[channels]
         self._stream: AudioStream = output.add_stream(self.codec, rate=audio.sample_rate, layout=self._layout)
         if self.codec == "aac":

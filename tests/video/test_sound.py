@@ -24,7 +24,7 @@ def write_wav(path: Path, samples: np.ndarray, rate: int) -> Path:
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
-@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("channels", [1, 2, 6, 8])
 def test_wav_is_exact(tmp_path, rate, channels):
     rng = np.random.default_rng(rate)
     samples = np.round(rng.uniform(-1, 1, (channels, 5001)) * 32767) / 32767
