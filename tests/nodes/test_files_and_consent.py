@@ -122,6 +122,13 @@ def test_no_avatar_without_consent(node_module: Any, core: Any, basis: str, stat
     assert module.AdaptAvatar.validate_inputs(basis, statement, expires) == str(caught.value)
 
 
+def test_a_trial_says_that_nothing_was_stated(node_module: Any) -> None:
+    module = node_module("adapt_avatar")
+    record = module.consent("trial", "", "")
+    assert record.basis == "trial" and record.statement.startswith("No consent was stated") and record.expires
+    assert module.AdaptAvatar.validate_inputs("trial", "", "") is True
+
+
 def test_consent_that_is_connected_is_checked_when_it_runs(node_module: Any) -> None:
     node = node_module("adapt_avatar").AdaptAvatar
     assert node.validate_inputs("self", None) is True
