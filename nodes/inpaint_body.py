@@ -71,8 +71,7 @@ class InpaintBody(io.ComfyNode):
             )
         if VIEW_TAG in head.marks:
             raise InvalidInputError(
-                "The body was filmed from the front only: leave camera_info empty and orbit_deg at 0, or save the head "
-                "alone."
+                "The body was filmed from the front only: no camera_info and orbit_deg 0, or save the head alone."
             )
         if images is not None:
             head = replace_frames(head, images, mask)
