@@ -30,7 +30,8 @@ from .geometry import fresh
 from .hair import hair_offset
 from .inpainting import InpainterFit
 from .matte import MatteOf
-from .optimise import Fitter, StepReport, Throttle
+from .optimise import Fitter, StepReport
+from .pace import Throttle, TimeLeft
 from .preparation import Prepared, prepare
 from .prior import drawn_texels, map_prior
 from .style import speaking_style
@@ -117,15 +118,19 @@ class _Adaptation:
         throttle = Throttle(self.config.preview_every_s)
         sub = SubProgress(progress, _PREPARED, _FITTED)
 
+        clock = TimeLeft(self.config.cost)
+
         def report(step: StepReport) -> None:
             picture = fitter.picture(self._shown(prepared)) if throttle.due() else None
-            sub(step.done, step.total, f"{step.stage}: step {step.done} of {step.total}, error {step.l1:.4f}", picture)
+            left = clock.after(step.cost)
+            message = f"{step.stage}: step {step.done} of {step.total}, error {step.l1:.4f}{left}"
+            sub(step.done, step.total, message, picture)
             if step.done == step.total or step.stage not in self.stages_done[-1:]:
                 self.stages_done.append(step.stage)
 
         try:
             fitter.run(report)
-            self._train_inpainter(fitter, prepared, SubProgress(progress, _FITTED, _PAINTED))
+            self._train_inpainter(fitter, prepared, clock, SubProgress(progress, _FITTED, _PAINTED))
         except BaseException:
             if on_checkpoint is not None:
                 self._keep(on_checkpoint, fitter, prepared, drawn, offset)
@@ -133,13 +138,18 @@ class _Adaptation:
         progress(1, 1, "the avatar is ready", fitter.picture(self._shown(prepared)))
         return self._avatar(fitter, prepared, drawn, offset, finished=True)
 
-    def _train_inpainter(self, fitter: Fitter, prepared: Prepared, progress: Progress) -> None:
+    def _train_inpainter(self, fitter: Fitter, prepared: Prepared, clock: TimeLeft, progress: Progress) -> None:
         """The Body Inpainter on the finished map; an interruption leaves the avatar with the one it had."""
         if self.config.inpainter.steps == 0:
             return
         plate = None if prepared.plate_jpeg is None else decode_jpeg(prepared.plate_jpeg)
         job = InpainterFit(fitter, max(self.clip.size_px), plate, self.config.inpainter, self.inpainter)
-        job.run(lambda done, total, error: progress(done, total, f"{INPAINTER}: step {done} of {total}"))
+
+        def report(done: int, total: int, error: float) -> None:
+            left = clock.after(self.config.inpainter.cost)
+            progress(done, total, f"{INPAINTER}: step {done} of {total}, error {error:.4f}{left}")
+
+        job.run(report)
         self.inpainter = job.weights()
         self.stages_done.append(INPAINTER)
 

@@ -19,6 +19,11 @@ class Stage:
     fit_colors: bool = False  # also the colour network
     rate: float = 1.0  # on all learning rates; decays to a tenth of it inside the stage
 
+    @property
+    def cost(self) -> float:
+        """Of one step, in steps at full size (rough)."""
+        return (1.0 if self.divisor == 1 else 0.5) * (2.0 if self.fit_colors else 1.0)
+
 
 @dataclass(frozen=True)
 class InpainterStage:
@@ -29,6 +34,11 @@ class InpainterStage:
     rate: float = 3e-3
     grow_px: tuple[float, float] = (4.0, 9.0)  # random dilation of the hole
     shift_px: float = 3.0  # random displacement of the rendering
+
+    @property
+    def cost(self) -> float:
+        """Of one step, in steps of the map at full size (rough)."""
+        return 1.2 * (self.crop_px / 192) ** 2
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,12 @@ class AdaptConfig:
     def steps(self) -> int:
         """Steps of all stages."""
         return sum(stage.steps for stage in self.stages)
+
+    @property
+    def cost(self) -> float:
+        """All work of the fit, in steps at full size without the colour network (rough, for the time left)."""
+        fitted = sum(stage.cost * stage.steps for stage in self.stages)
+        return fitted + self.inpainter.cost * self.inpainter.steps
 
     def scaled(self, factor: float) -> AdaptConfig:
         """The same recipe with `factor` times the steps."""

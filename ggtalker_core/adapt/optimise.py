@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -40,6 +39,7 @@ class StepReport:
     total: int
     l1: float
     dssim: float
+    cost: float = 1.0  # in steps at full size
 
 
 class Fitter:
@@ -82,7 +82,7 @@ class Fitter:
                     group["lr"] = group["base"] * decay
                 l1, dssim = self._step(stage, optimizer, decay)
                 done += 1
-                report(StepReport(stage.name, done, total, l1, dssim))
+                report(StepReport(stage.name, done, total, l1, dssim, stage.cost))
 
     @torch.no_grad()
     def picture(self, k: int, background: float = 0.5) -> NDArray[np.uint8]:
@@ -153,19 +153,3 @@ class Fitter:
         condition = condition_of(values["expression"], values["jaw_rad"], values["rotation_rad"])
         mlp = new_color_mlp(int(self.texels.offset_m.shape[0]), condition, seed=self.config.seed)
         self.mlp = {name: value.to(self.device).requires_grad_(name in _MLP) for name, value in mlp.items()}
-
-
-class Throttle:
-    """Says yes at most once per `every_s` seconds; the first time too."""
-
-    def __init__(self, every_s: float):
-        """Start counting."""
-        self._every, self._last = every_s, -1e9
-
-    def due(self) -> bool:
-        """Whether it is time again."""
-        now = time.monotonic()
-        if now - self._last < self._every:
-            return False
-        self._last = now
-        return True
