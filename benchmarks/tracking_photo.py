@@ -22,7 +22,7 @@ def measure(path: Path, seconds: float = SECONDS) -> dict[str, float]:
     import torch
 
     from ggtalker_core.head import load_head
-    from ggtalker_core.head.measure import lip_gap_m
+    from ggtalker_core.head.measure import lip_opening_m
     from ggtalker_core.tracking import TrackConfig, track_clip
     from ggtalker_core.video import open_clip
 
@@ -39,7 +39,7 @@ def measure(path: Path, seconds: float = SECONDS) -> dict[str, float]:
     tracks = {"unsmoothed": unsmoothed, "fast": fast, "full": full}
     shown = {k: _vertices(t, head) for k, t in tracks.items()}
     still = _still(points, unsmoothed.valid)
-    gap = {k: lip_gap_m(v, head) for k, v in shown.items()}
+    gap = {k: lip_opening_m(_posed(t, head), head) for k, t in tracks.items()}
     shaking = {k: _jitter(v, head, still) for k, v in shown.items()}
     psnr = {k: _psnr(clip, tracks[k], shown[k], head) for k in ("fast", "full")}
     return {
@@ -60,10 +60,14 @@ def _vertices(track: Any, head: Any) -> Any:
     """[T, V, 3] camera axes."""
     from ggtalker_core.head.pose import transform
 
-    posed = head.vertices(
+    return transform(_posed(track, head), track.rotation_rad, track.translation_m)
+
+
+def _posed(track: Any, head: Any) -> Any:
+    """[T, V, 3] head axes."""
+    return head.vertices(
         track.shape, track.expression, track.jaw_rad, track.neck_rad, track.eyes_rad, track.offset_m
     )  # fmt: skip
-    return transform(posed, track.rotation_rad, track.translation_m)
 
 
 def _still(points: Any, valid: Any) -> Any:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 REGIONS = ("face", "nose", "brows", "lips", "lids")
 _PAGE = 72  # texels along one side of the UV page; about 2,000 of them lie on the skin
-_LIPS = 0.1  # how much samples of the lips count: their landmarks know better when they touch
+# Round the lips colours count little: their landmarks know better when they touch. Share on them, distance of the rest.
+_LIPS, _AROUND_M = 0.1, 0.012
 _GRAZING = 0.25  # cosine between view and normal below which a sample is not used
 _HIDDEN_M = 0.008  # farther than this behind the nearest sample: hidden by it
 _CELLS = 40  # of the coarse depth picture, along the longer side of the face
@@ -79,7 +80,9 @@ def skin_of(head: HeadModel, shape: Tensor, offset_m: Tensor | None = None, size
     normals = (vertex_normals(vertices, head.faces)[triangles] * barycentric[..., None]).sum(1)
     bias = None if offset_m is None else (offset_m[triangles] * barycentric[..., None]).sum(1)
     model = surface_model(head, triangles, barycentric).personal(shape, bias)
-    trust = torch.where(layout.region[chosen] == names.index("lips"), _LIPS, 1.0)
+    lips = head.template_m[head.regions.vertices("lips")]
+    places = (head.template_m[triangles] * barycentric[..., None]).sum(1)
+    trust = (torch.cdist(places, lips).amin(1) / _AROUND_M).square().clamp(_LIPS, 1.0)
     return Skin(model, torch.nn.functional.normalize(normals, dim=-1), triangles, barycentric, trust)
 
 
