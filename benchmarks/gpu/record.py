@@ -211,10 +211,12 @@ def main() -> int:
     record_fixture(args.out / "gsplat_fixture.safetensors")
     bench = shared()
     rows: dict[str, Any] = {}
+    failed = False
     for part in (raster_rows, avatar_rows):
         try:
             rows |= part(bench)
         except Exception as error:  # what was measured so far is kept
+            failed = True
             rows[part.__name__] = bench.row(None, "", "", None, f"{type(error).__name__}: {error}")
     report = {
         "benchmark": "rasteriser_gpu", "command": "python benchmarks/gpu/record.py",
@@ -225,7 +227,7 @@ def main() -> int:
     }  # fmt: skip
     (args.out / "rasteriser_gpu.json").write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(rows, indent=1))
-    return 0 if all(r["ok"] is not False for r in rows.values()) else 1
+    return 0 if all(r["ok"] is not False for r in rows.values()) and not failed else 1
 
 
 if __name__ == "__main__":
