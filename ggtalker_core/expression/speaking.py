@@ -18,7 +18,7 @@ from .coarticulation import Manner, mouth_channels
 from .config import SpeakConfig
 from .emotion import add_emotion, check_emotion
 from .lips import shut_lips
-from .prior import ExpressionPrior, load_prior
+from .prior import ExpressionPrior, load_prior, load_style_prior
 from .recogniser import recognise
 from .rest import rest_weight, silent_frames
 
@@ -74,7 +74,9 @@ def speak(
     if engine not in ENGINES:
         raise InvalidInputError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}.")
     check_emotion(emotion, emotion_intensity)
-    prior = prior or load_prior()
+    if prior is None:
+        styled = style is not None and style.token is not None and manner is None and engine == "diffusion"
+        prior = load_style_prior() if styled else load_prior()
     if engine == "regression" and prior.denoiser is not None:
         prior = ExpressionPrior(prior.config, prior.scale, prior.trunk, None, prior.metadata)
     arkit = arkit or default_arkit()

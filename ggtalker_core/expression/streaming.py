@@ -22,7 +22,7 @@ from ..types import AudioTrack, MotionTrack, SpeakingStyle
 from .channels import INDEX, to_expression
 from .config import SpeakConfig
 from .lips import part_lips, shut_lips
-from .prior import ExpressionPrior, load_prior
+from .prior import ExpressionPrior, load_prior, load_style_prior
 from .regression import Heard
 from .rest import rest_weight, silent_frames
 from .sampler import sample_window
@@ -61,7 +61,9 @@ class SpeechStream:
         if sample_rate < 8000:
             raise InvalidInputError(f"A stream needs at least 8000 samples per second, got {sample_rate}.")
         self._rate, self._style, self._settings = sample_rate, style, settings or SpeakConfig()
-        self._prior, self._arkit, self._encoder = prior or load_prior(), arkit or default_arkit(), load_encoder()
+        styled = style is not None and style.token is not None
+        self._prior = prior or (load_style_prior() if styled else load_prior())
+        self._arkit, self._encoder = arkit or default_arkit(), load_encoder()
         if self._prior.config.fps != FPS:
             raise InvalidInputError(
                 f"The stream runs at {FPS} frames per second, the prior at {self._prior.config.fps}."
