@@ -88,6 +88,33 @@ def test_looking_imports_no_gsplat_and_rendering_no_threading_layer() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT / "tests", timeout=300)
 
 
+def test_without_numba_it_renders_in_torch_and_never_touches_gsplat() -> None:
+    """A fresh process in which importing numba fails, as it does beside a numpy that it does not know."""
+    code = (
+        "import sys\n"
+        "class Broken:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'numba': raise ImportError('Numba needs NumPy 2.0 or less')\n"
+        "sys.meta_path.insert(0, Broken())\n"
+        "import torch\n"
+        "from ggtalker_core.render import available_backends, choose_backend, render\n"
+        "from ggtalker_core.types import Camera, Gaussians\n"
+        "assert choose_backend() == 'torch'\n"
+        "found = available_backends()['numba']\n"
+        "assert not found.ok and 'NumPy 2.0' in found.why and 'pip install' in found.how_to_fix, found\n"
+        "n = torch.rand(1, 20, 3)\n"
+        "g = Gaussians(n + torch.tensor([0., 0., 2.]), torch.rand(1, 20, 4), n * 0.1, torch.rand(1, 20), n)\n"
+        "c = Camera(torch.eye(4)[None], torch.diag(torch.tensor([50., 50., 1.]))[None], 32, 32)\n"
+        "assert render(g, c).alpha.max() > 0\n"
+        "assert not {'gsplat', 'numba', 'triton'} & set(sys.modules) and not torch.cuda.is_initialized()\n"
+    )
+    env = {k: v for k, v in os.environ.items() if k != "GGTALKER_RASTER"} | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_broken_numba_falls_back_to_torch_once_and_says_so(cloud, monkeypatch, caplog) -> None:
     def broken() -> None:
         raise BackendUnavailableError("numba is broken.")
