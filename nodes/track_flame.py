@@ -122,7 +122,7 @@ def settings(quality: str, smooth: float, mode: str) -> TrackConfig:
         turn_change=made.turn_change * smooth,
         move_change=made.move_change * smooth,
         expression_change=made.expression_change * smooth,
-        steady=made.steady * smooth,
+        steady=(TrackConfig.full() if mode == "full" else made).steady * smooth,
         photometric=mode == "full",
     )
 
