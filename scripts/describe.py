@@ -38,12 +38,25 @@ def schemas() -> dict[str, Any]:
     return {node.GET_SCHEMA().node_id: node.GET_SCHEMA() for node in asyncio.run(extension.get_node_list())}
 
 
+# The tooltips of these end with what was found on this machine: pages stop before that, locales leave them to the node.
+OF_THIS_MACHINE, FOUND = {"backend"}, " Here auto takes"
+TOLD = " The tooltip says what auto takes on your machine, why not gsplat, and the one command that helps."
+
+
+def said(part: Any) -> str:
+    """The tooltip of an input as it stands on a page."""
+    return part.tooltip.split(FOUND)[0] + TOLD if part.id in OF_THIS_MACHINE else part.tooltip
+
+
 def locale(schema: Any) -> dict[str, Any]:
     """The entry of a node in nodeDefs.json."""
     return {
         "display_name": schema.display_name,
         "description": schema.description,
-        "inputs": {i.id: {"name": i.display_name or i.id, "tooltip": i.tooltip} for i in schema.inputs},
+        "inputs": {
+            i.id: {"name": i.display_name or i.id} | ({} if i.id in OF_THIS_MACHINE else {"tooltip": i.tooltip})
+            for i in schema.inputs
+        },
         "outputs": {
             str(n): {"name": o.display_name or o.id, "tooltip": o.tooltip} for n, o in enumerate(schema.outputs)
         },
@@ -72,7 +85,7 @@ def kind(part: Any) -> str:
 def tables(schema: Any) -> str:
     """The sections Inputs and Outputs."""
     lines = [BEGIN, "", "| name | type | meaning |", "|---|---|---|"]
-    lines += [f"| **{i.display_name or i.id}** | {kind(i)} | {i.tooltip} |" for i in schema.inputs]
+    lines += [f"| **{i.display_name or i.id}** | {kind(i)} | {said(i)} |" for i in schema.inputs]
     lines += ["", "## Outputs", "", "| name | type | meaning |", "|---|---|---|"]
     lines += [f"| **{o.display_name or o.id}** | {o.get_io_type()} | {o.tooltip} |" for o in schema.outputs]
     return "\n".join([*lines, "", ""])
