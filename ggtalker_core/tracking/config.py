@@ -45,7 +45,7 @@ class TrackConfig:
     photo_keyframes: int = 32
     photo_rounds: int = 4  # of appearance, poses and relief over the keyframes
     photo_iterations: int = 3  # of every frame
-    photo_weight: float = 6.0  # of a skin sample seen from the front; a landmark counts 1
+    photo_weight: float = 8.0  # of a skin sample seen from the front; a landmark counts 1
     photo_lips: float = 5.0  # times the usual weight of the lips' landmarks, which colours must not keep ajar
     relief_smooth: float = 2.0  # stiffness of the static offset; 0 = no offset
     # What counts as a face and as a usable clip.
