@@ -287,17 +287,6 @@ def talk(
 
 def orbit_camera(avatar: Avatar, count: int, *, degrees: float = 30.0, turns: float = 1.0) -> Camera:
     """A camera path that swings round the avatar's head: `turns` times to both sides by `degrees`, [count] cameras."""
-    import math
+    from .gaussians.viewpoint import orbit
 
-    import torch
-
-    from .gaussians.avatar_renderer import scaled_camera
-
-    still = scaled_camera(avatar.intrinsics_px, avatar.size_px, avatar.size_px)
-    centre = avatar.body.track.translation_m.median(dim=0).values
-    angle = math.radians(degrees) * torch.sin(torch.arange(count) / max(count, 1) * 2 * math.pi * turns)
-    views = torch.eye(4).repeat(count, 1, 1)
-    views[:, 0, 0] = views[:, 2, 2] = angle.cos()
-    views[:, 0, 2], views[:, 2, 0] = angle.sin(), -angle.sin()
-    views[:, :3, 3] = centre - (views[:, :3, :3] @ centre)
-    return dataclasses.replace(still, viewmat=views)
+    return orbit(avatar, count, yaw_deg=degrees, turns=turns)

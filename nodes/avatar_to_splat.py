@@ -60,9 +60,9 @@ class AvatarToSplat(io.ComfyNode):
         """Pose the head and hand it over."""
         from ..ggtalker_core.gaussians.avatar_renderer import AvatarRenderer
         from ..ggtalker_core.gaussians.viewpoint import avatar_splat, viewer_camera
-        from ..ggtalker_core.provenance.consent import check_consent
+        from ..ggtalker_core.provenance.consent import check_unmarked
 
-        check_consent(avatar.info.consent)
+        check_unmarked(avatar.info.consent)
         with host.ordinary_tensors(gradients=False):
             splat = avatar_splat(AvatarRenderer(avatar), motion, frame)
             return io.NodeOutput(to_splat(splat), viewer_camera(avatar))

@@ -173,6 +173,8 @@ class _Adaptation:
             offset = self.resume.offset_m.clone()
         else:
             offset, _ = hair_offset(head, track, prepared.store)
+            if track.offset_m is not None:  # a photometric track was found on the head with this relief
+                offset = offset + track.offset_m
         rest = rest_vertices(head, track.shape, offset)
         rig = make_rig(layout, head.faces, rest)
         look = first_colors(head, track, prepared.store, layout, rig, offset)

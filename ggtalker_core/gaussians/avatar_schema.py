@@ -34,6 +34,8 @@ def tensors_of(avatar: Avatar) -> dict[str, Tensor]:
         "camera.intrinsics_px": avatar.intrinsics_px,
         "thumbnail": torch.from_numpy(avatar.thumbnail.copy()),
     }
+    if avatar.style.token is not None:
+        out["style.token"] = avatar.style.token
     out["body.frames"], out["body.frame_ends"] = _pack(body.frames_jpeg)
     out["body.mattes"], out["body.matte_ends"] = _pack(body.mattes_png)
     if body.plate_jpeg is not None:
@@ -92,6 +94,7 @@ def avatar_from(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Avata
             rest_jaw_rad=_floats(tensors, "style.rest_jaw_rad"),
             mouth_gain=float(meta["style"]["mouth_gain"]),
             jaw_gain=float(meta["style"]["jaw_gain"]),
+            token=_floats(tensors, "style.token") if "style.token" in tensors else None,
         ),
         body=_body(tensors, meta["body"]),
         intrinsics_px=_floats(tensors, "camera.intrinsics_px"),

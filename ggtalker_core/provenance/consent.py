@@ -76,3 +76,15 @@ def check_consent(record: ConsentRecord | None, today: datetime.date | None = No
                 "avatar is made or loaded."
             )
     return record
+
+
+def check_unmarked(record: ConsentRecord | None) -> ConsentRecord:
+    """As `check_consent`, for what leaves without label and watermark: a trial, whose marks must stay, is refused too.
+
+    Raises ConsentRequiredError.
+    """
+    if is_trial(record):
+        raise ConsentRequiredError(
+            f"This avatar is a trial: nobody has stated consent, and a splat carries no marks. {_HOW}"
+        )
+    return check_consent(record)

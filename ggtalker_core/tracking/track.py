@@ -157,7 +157,7 @@ def _require_faces(usable: _Usable, clip: ReferenceClip, config: TrackConfig) ->
         where = frame_ranges(~valid, clip.fps)
         raise NoFaceError(
             f"'{clip.name}': a usable face in only {good} of {total} frames ({lost:.0%} without). Without: {where}. "
-            f"Trim the clip to the part with the face, or raise max_lost_share (now {config.max_lost_share:g})."
+            f"Trim the clip to the part with the face: at least {1 - config.max_lost_share:.0%} of it must show one."
         )
 
 

@@ -25,8 +25,9 @@ _OPTIONAL = ("light", "offset_m", "bias_m", "albedo")
 def save_track(track: Track, path: str | Path) -> Path:
     """Write `track` to `path` (the suffix .track.safetensors is added where it is missing) and return the path.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all. Raises UnreadableFileError where it cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     target = Path(path)
@@ -47,11 +48,15 @@ def save_track(track: Track, path: str | Path) -> Path:
         "report": track.report,
         "cuts": list(track.cuts),
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + f".{os.getpid()}.part")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, partial, {"ggtalker": json.dumps(facts)})
         partial.replace(target)
+    except (OSError, SafetensorError) as error:
+        raise UnreadableFileError(
+            f"The track cannot be written to {target} ({error}). Check the free space and the permissions."
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     return target

@@ -63,6 +63,12 @@ def test_round_trip_is_exact(avatar: Avatar, tmp_path: Path):
         assert _equal(getattr(rich, item.name), getattr(back, item.name)), item.name
 
 
+def test_a_style_token_travels(avatar: Avatar, tmp_path: Path):
+    style = dataclasses.replace(avatar.style, token=torch.linspace(-1, 1, 64))
+    back = load_avatar(save_avatar(dataclasses.replace(avatar, style=style), tmp_path / "t.avatar.safetensors"))
+    assert back.style.token is not None and torch.equal(back.style.token, style.token)
+
+
 def test_saving_leaves_no_part_files_and_replaces_whole(file: Path, avatar: Avatar):
     save_avatar(dataclasses.replace(avatar, info=dataclasses.replace(avatar.info, name="second")), file)
     assert load_avatar(file).info.name == "second"

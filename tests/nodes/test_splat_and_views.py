@@ -144,3 +144,12 @@ def test_torch_draws_the_same_picture(node_module: Any, avatar: Any, motion: Any
     numba, plain = (next(iter(render.execute(avatar, motion, backend=b).args[0].frames())) for b in ("numba", "torch"))
     error = ((numba.rgb.astype(float) - plain.rgb) ** 2).mean()
     assert 10 * math.log10(255**2 / max(error, 1e-9)) > 60
+
+
+def test_a_trial_avatar_is_not_exported_without_marks(node_module: Any, core: Any, avatar: Any) -> None:
+    import dataclasses
+
+    trial = core("provenance.consent").trial_consent("test")
+    unmarked = dataclasses.replace(avatar, info=dataclasses.replace(avatar.info, consent=trial))
+    with pytest.raises(core("errors").ConsentRequiredError, match="trial"):
+        node_module("avatar_to_splat").AvatarToSplat.execute(unmarked)
