@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import InvalidInputError, UnreadableFileError
 from ..types import Avatar, MotionTrack, RgbaFrame, TalkingVideo
 from .config import BodyConfig
-from .masks import above_line, feathered, grown, outline
+from .masks import above_line, feathered, grown, outline, softened
 from .plate import fill, person_free
 from .set_back import set_back
 
@@ -29,6 +29,7 @@ _CHIN = 152  # landmark
 _LINE_HALF_WIDTH_M, _LINE_DROP_M, _LINE_DEPTH_M = 0.08, 0.012, 0.03
 _FACE_DEPTH_M = 0.09
 _HEAD_M = 0.23
+_REPAIR = 0.02  # of the head's height: what the Body Inpainter's hole reaches beyond the head
 _MOVED_M, _WIDE_JAW_RAD = 2.5e-3, 0.25  # what a wide open, speaking mouth moves by more than this belongs to it
 _SPEECH = ("mouthPucker", "mouthFunnel", "mouthStretchLeft", "mouthStretchRight", "mouthClose", "mouthShrugLower")
 _STILL_RAD, _STILL_M = 0.01, 0.002  # a motion this near to the loop's own pose keeps that pose
@@ -94,7 +95,9 @@ class Compositor:
         if region == "head" and self._inpainter is not None:  # it was trained with holes of whole heads
             from .inpainter import repair
 
-            rgb = repair(self._inpainter, rgb, body.image, (mask > 0).astype(np.float32), mask)
+            weight = self._new_head(loop, rendered.alpha, unit_px)
+            # Around the new head the composite is the original: where the old head was it shows the plate already.
+            rgb = repair(self._inpainter, rgb, rgb, (weight > 0).astype(np.float32), weight)
         return RgbaFrame(rgb)
 
     def _mask(
@@ -113,7 +116,10 @@ class Compositor:
             line = self._bar(loop, self._chin_m - _LINE_DROP_M)
             above = above_line(line, height, width, 0.02 * unit)
             head = np.maximum(body.matte, alpha).astype(np.float32) * above
-            face = np.maximum(face, grown((head > 100).astype(np.uint8) * 255, self.config.grow * unit))
+            # The soft edge lies outside the old head: what shines through it is background on both sides.
+            reach = (self.config.grow + self.config.feather) * unit
+            wide = grown((head > 100).astype(np.uint8) * 255, reach)
+            face = np.maximum(face, np.where(above > 0.5, wide, np.uint8(0)))
         soft = feathered(face, self.config.feather * unit)
         if region == "mouth":
             top, bottom = (self._bar(loop, y, depth_m=_FACE_DEPTH_M) for y in self.config.mouth_top_m)
@@ -122,6 +128,12 @@ class Compositor:
             t = 1 - above_line(middle, height, width, ramp)
             soft = (soft * t * t * (3 - 2 * t)).astype(np.float32)
         return soft, unit
+
+    def _new_head(self, loop: int, alpha: NDArray[np.uint8], unit_px: float) -> NDArray[np.float32]:
+        """Where the Body Inpainter may work: the rendered head above the neck, as in its training; soft, [H, W]."""
+        line = self._bar(loop, self._chin_m - _LINE_DROP_M)
+        above = above_line(line, alpha.shape[0], alpha.shape[1], 0.02 * unit_px)
+        return np.asarray(softened(alpha, _REPAIR * unit_px) * above, dtype=np.float32)
 
     def _region(self, loop: int, index: int, motion: MotionTrack | None) -> str:
         """What has to be replaced in this frame."""

@@ -48,3 +48,12 @@ def above_line(points_px: NDArray[np.float32], height: int, width: int, ramp_px:
     x = np.arange(width, dtype=np.float32) + 0.5
     y = np.arange(height, dtype=np.float32)[:, None] + 0.5
     return np.clip((ay + slope * (x - ax) - y) / max(ramp_px, 1.0) + 0.5, 0, 1).astype(np.float32)
+
+
+def softened(mask: NDArray[np.uint8], radius_px: float) -> NDArray[np.float32]:
+    """The mask dilated by a disc of `radius_px` and blurred by half of it, 0..1: how heads are pasted and repaired."""
+    import cv2
+
+    radius = max(1, round(radius_px))
+    blurred = cv2.GaussianBlur(grown(mask, radius).astype(np.float32), (0, 0), max(0.5 * radius, 0.5))
+    return np.asarray(blurred / 255, dtype=np.float32)
