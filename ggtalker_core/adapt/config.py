@@ -34,7 +34,6 @@ class InpainterStage:
     rate: float = 3e-3
     grow_px: tuple[float, float] = (4.0, 9.0)  # random dilation of the hole
     shift_px: float = 3.0  # random displacement of the rendering
-    rim_px: float = 12.0  # at most so much of the rendering's rim is taken away
 
     @property
     def cost(self) -> float:

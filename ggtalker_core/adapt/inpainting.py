@@ -1,8 +1,8 @@
 """Training of the Body Inpainter on the fitted frames: renderings pasted into them must become the frames again.
 
-The renderings are moved by a few pixels, some lose their rim, and the hole is dilated at random: at work neither the
-tracking nor the rendered outline is exact, and what the hole hides must not be learned from its own rim. The network
-so learns to believe the hole where it and the rendering disagree about the outline.
+The renderings are moved by a few pixels and the hole is dilated at random: at work neither the tracking nor the rendered
+outline is exact, and what the hole hides must not be learned from its own rim. Taking the renderings' rim away as well
+raised the score inside the head by more than a decibel on long hair, and painted a grey halo round it: not done.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _DECAY = 0.05
 _GRADIENT = 0.5  # weight of differences between neighbours: sharpness
 _REFERENCE_PX = 512
-_WITHOUT_RIM = 0.5  # share of the renderings that lose some of their rim
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,6 @@ class InpainterFit:
         rendered = fitter.render(fitter.parameters.pose(k), k, 1, torch.zeros(3))
         rgba = torch.cat([rendered.rgb[0], rendered.alpha[0]], dim=-1).clamp(0, 1).cpu().numpy()
         rgba = _moved(rgba, self._random.normal(0, self.stage.shift_px * self._scale(), 2))
-        if self._random.random() < _WITHOUT_RIM:
-            rgba = _shrunk(rgba, self._random.uniform(0, self.stage.rim_px) * self._scale())
         original = store.images[k].astype(np.float32) / 255
         behind = self._background(k).astype(np.float32) / 255
         soft = self._soft(store.mattes[k], store.weights[k])
@@ -147,22 +144,3 @@ def _moved(rgba: NDArray[np.float32], shift_px: NDArray[np.float64]) -> NDArray[
 
     matrix = np.array([[1, 0, shift_px[0]], [0, 1, shift_px[1]]], np.float32)
     return np.asarray(cv2.warpAffine(rgba, matrix, (rgba.shape[1], rgba.shape[0])), dtype=np.float32)
-
-
-def _shrunk(rgba: NDArray[np.float32], rim_px: float) -> NDArray[np.float32]:
-    """The picture [H, W, 4] without its outermost `rim_px`."""
-    import cv2
-
-    radius = round(rim_px)
-    if radius < 1:
-        return rgba
-    inner = cv2.erode(np.ascontiguousarray(rgba[..., 3]), _disc(radius))
-    left = cv2.GaussianBlur(inner, (0, 0), 1.0) / np.maximum(rgba[..., 3], 1e-3)
-    return np.asarray(rgba * np.clip(left, 0, 1)[..., None], dtype=np.float32)
-
-
-def _disc(radius: int) -> NDArray[np.uint8]:
-    import cv2
-
-    side = 2 * radius + 1
-    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), dtype=np.uint8)
