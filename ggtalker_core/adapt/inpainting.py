@@ -2,7 +2,7 @@
 
 The renderings are moved by a few pixels and the hole is dilated at random: at work neither the tracking nor the
 rendered outline is exact, and what the hole hides must not be learned from its own rim. Taking the renderings' rim away
-as well raised the score inside the head by more than a decibel on long hair, and painted a grey halo round it: not done.
+as well raised the score inside the head by over a decibel on long hair, and painted a grey halo round it: not done.
 """
 
 from __future__ import annotations
