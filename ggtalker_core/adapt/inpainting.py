@@ -1,8 +1,9 @@
 """Training of the Body Inpainter on the fitted frames: renderings pasted into them must become the frames again.
 
-The renderings are moved by a few pixels and the hole is dilated at random: at work neither the tracking nor the
-rendered outline is exact, and what the hole hides must not be learned from its own rim. Taking the renderings' rim away
-as well raised the score inside the head by over a decibel on long hair, and painted a grey halo round it: not done.
+The renderings are moved by a few pixels and the hole is dilated at random, because at work neither the tracking nor
+the new head's outline is exact; and so that the old chin, which the hole must hide, is never learned from its rim.
+Holes of the matte alone cost a decibel inside the head of one clip; renderings without their rim painted a grey halo
+round long hair.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class InpainterFit:
         rgba = _moved(rgba, self._random.normal(0, self.stage.shift_px * self._scale(), 2))
         original = store.images[k].astype(np.float32) / 255
         behind = self._background(k).astype(np.float32) / 255
-        soft = self._soft(store.mattes[k], store.weights[k])
+        soft = self._soft(store.mattes[k], rgba[..., 3], store.weights[k])
         head = rgba[..., :3] + (1 - rgba[..., 3:]) * behind
         return _Sample(soft[..., None] * head + (1 - soft[..., None]) * original, original, soft)
 
@@ -91,10 +92,13 @@ class InpainterFit:
         plan = self.fitter.store.plan
         return plan.out_width / plan.width_px * self._clip_side / _REFERENCE_PX
 
-    def _soft(self, matte: NDArray[np.uint8], above: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """A soft mask of the head, dilated by a random radius."""
+    def _soft(
+        self, matte: NDArray[np.uint8], alpha: NDArray[np.float32], above: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """A soft mask of the head, dilated by a random radius; half of the times it holds the rendering too."""
         radius = float(self._random.uniform(*self.stage.grow_px)) * self._scale()
-        return np.asarray(softened(matte, radius) * (above.astype(np.float32) / 255), dtype=np.float32)
+        head = np.maximum(matte, (alpha * 255).astype(np.uint8)) if self._random.random() < 0.5 else matte
+        return np.asarray(softened(head, radius) * (above.astype(np.float32) / 255), dtype=np.float32)
 
     def _background(self, k: int) -> NDArray[np.uint8]:
         """What lies behind the head in kept frame k, [h, w, 3]."""
