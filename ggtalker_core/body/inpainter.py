@@ -1,7 +1,7 @@
 """The Body Inpainter: a small U-Net that repairs what a pasted head leaves wrong (paper, section 3.4: I_vid =
 I(I_res, (1 - Dilate(Mask)) x I_ori), four levels down and four up).
 
-It sees the plain composite and the clip's frame with a hole where the head was, and adds a correction inside the hole.
+It sees the plain composite and the picture around the head with a hole in it, and adds a correction inside the hole.
 The last layer starts at zero: untrained, it changes nothing. It works on one person and is trained with the avatar.
 """
 
@@ -92,7 +92,7 @@ def load_inpainter(weights: Mapping[str, Tensor]) -> BodyInpainter:
 def repair(
     network: BodyInpainter,
     coarse: NDArray[np.uint8],  # [H, W, 3] the plain composite
-    original: NDArray[np.uint8],  # [H, W, 3] the clip's frame
+    original: NDArray[np.uint8],  # [H, W, 3] what is seen around the hole: the clip's frame, or the composite itself
     hole: NDArray[np.float32],  # [H, W] 1 where the original must not be seen
     weight: NDArray[np.float32],  # [H, W] how much of the correction is taken
 ) -> NDArray[np.uint8]:
