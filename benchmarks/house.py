@@ -143,6 +143,8 @@ async def _cancelled(
         await client.run(prompt, watch)
     except module.WasInterrupted:
         wall = time.perf_counter() - sent[0][1]
+        if prompt[running[-1]]["class_type"] not in CALLED:
+            return None  # a preview behind the node was caught: the node had ended
         return prompt[running[-1]]["class_type"], (server.processor_s() - sent[0][0], wall)
     finally:
         for task in tasks:
