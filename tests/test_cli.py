@@ -201,6 +201,16 @@ def test_bar_in_a_log_is_a_line_now_and_then(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_bar_leaves_the_time_to_a_stage_that_tells_it(monkeypatch, capsys):
+    clock = iter([0.0, 20.0, 40.0])
+    monkeypatch.setattr("ggtalker_core.cli.console.time.monotonic", lambda: next(clock))
+    bar = Bar("work")
+    bar(1, 2, "step")
+    bar(1, 2, "step, about 7 s left")
+    first, second = capsys.readouterr().err.splitlines()
+    assert "0:20 left" in first and second.count(" left") == 1
+
+
 def test_cancelling_ends_with_130(video, monkeypatch, capsys):
     import ggtalker_core.cli.checking as checking
 

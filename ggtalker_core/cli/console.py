@@ -39,7 +39,9 @@ class Bar:
         self._shown = now
         share = min(1.0, done / max(total, 1))
         spent = now - self._began
-        left = f", {_clock(spent / share - spent)} left" if share > 0.02 and spent > 3 else ""
+        # A stage that knows its own pace says so in its message: two clocks would contradict each other.
+        guess = share > 0.02 and spent > 3 and not message.endswith(" left")
+        left = f", {_clock(spent / share - spent)} left" if guess else ""
         line = f"{self._title} {100 * share:3.0f} % {_clock(spent)}{left}  {message}"
         if self._terminal:
             line = f"{self._title} [{'#' * round(share * _WIDTH):-<{_WIDTH}}] {line[len(self._title) + 1 :]}"[:118]
