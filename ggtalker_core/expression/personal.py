@@ -16,7 +16,7 @@ from ..errors import IncompatibleFileError, InvalidInputError
 from ..progress import Progress, silent
 from ..speech.features import encode_speech
 from ..types import AudioTrack, SpeakingStyle, Track
-from .channels import CHANNELS, lip_gap_mm
+from .channels import from_arkit, lip_gap_mm
 from .config import LossWeights, SpeakConfig
 from .denoiser import Sound
 from .losses import motion_loss
@@ -40,8 +40,7 @@ def track_channels(
     expression [T, 50], jaw_rad [T, 3]; left and right are averaged.
     """
     weights = arkit.to_weights(expression, jaw_rad)
-    columns = [[i for i, n in enumerate(arkit.names) if n in (c, c + "Left", c + "Right")] for c in CHANNELS]
-    raw = torch.stack([weights[:, ids].mean(1) for ids in columns], 1)
+    raw = from_arkit(weights, arkit.names)
     ranked = lip_gap_mm(raw).argsort()[: max(3, round(REST_SHARE * len(raw)))]
     rest = raw[ranked].median(0).values
     return retime(raw - rest, fps, Fraction(to_fps), max(1, round(len(raw) * to_fps / float(fps)))), rest

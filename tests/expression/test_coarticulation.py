@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ggtalker_core.expression.channels import CHANNELS, INDEX, lip_gap_mm, to_arkit, to_expression
+from ggtalker_core.expression.channels import CHANNELS, INDEX, from_arkit, lip_gap_mm, to_arkit, to_expression
 from ggtalker_core.expression.coarticulation import CLOSED_GAP_MM, Manner, close_lips, mouth_channels
 from ggtalker_core.expression.phones import ARPABET, SHAPES, from_arpabet, simple, split_phones
 from ggtalker_core.head import load_head
@@ -113,3 +113,23 @@ def test_expansion_to_the_head():
     assert expression.shape == (4, 50) and jaw.shape == (4, 3)
     assert torch.allclose(arkit.to_weights(expression, jaw), weights, atol=1e-4)
     assert len(CHANNELS) == 13
+
+
+def test_rounding_pushes_the_lips_out_without_parting_them():
+    head = load_head()
+    part = head.subset(head.lip_pairs[5])
+    channels = torch.zeros(2, len(CHANNELS))
+    channels[:, INDEX["jawOpen"]] = 0.15
+    channels[1, INDEX["mouthFunnel"]] = 0.35
+    expression, jaw = to_expression(channels, head.arkit)
+    still = torch.zeros(2, 3)
+    lips = part.vertices(torch.zeros(2, head.n_shape), expression, jaw, still, torch.zeros(2, 6)) * 1000
+    gap = lips[:, 0, 1] - lips[:, 1, 1]
+    assert abs(float(gap[1] - gap[0])) < 0.6
+    assert float((lips[1, :, 2] - lips[0, :, 2]).mean()) > 1.0  # z is towards the viewer
+
+
+def test_channels_come_back_from_arkit_weights():
+    names = load_head().arkit.names
+    channels = torch.rand(5, len(CHANNELS), generator=torch.Generator().manual_seed(3)) * 0.4
+    assert torch.allclose(from_arkit(to_arkit(channels, names), names), channels, atol=1e-6)

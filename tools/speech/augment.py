@@ -60,6 +60,25 @@ def noise(n: int, rng: np.random.Generator) -> Sound:
     return (w / (w.std() + 1e-9)).astype(np.float32)
 
 
+def music(n: int, rng: np.random.Generator) -> Sound:
+    """Decaying chords that change every half second, of unit rms."""
+    t = np.arange(n) / RATE
+    x = np.zeros(n, np.float32)
+    for i in range(0, n, RATE // 2):
+        for f in 110 * 2 ** (rng.integers(0, 36, 3) / 12):
+            x[i : i + RATE // 2] += np.sin(2 * np.pi * f * t[i : i + RATE // 2]) * np.exp(-3 * t[: RATE // 2])
+    return (x / (x.std() + 1e-9)).astype(np.float32)
+
+
+def babble(voices: list[Sound], n: int, rng: np.random.Generator) -> Sound:
+    """Several people talking at once, somewhere in [0, n), of unit rms."""
+    x = np.zeros(n, np.float32)
+    for voice in voices:
+        whole = np.resize(voice, n)  # the sentence again and again
+        x += np.roll(whole, int(rng.integers(n)))
+    return (x / (x.std() + 1e-9)).astype(np.float32)
+
+
 def telephone(x: Sound, rng: np.random.Generator) -> Sound:
     """8 kHz, 300-3400 Hz, mu-law."""
     low = ss.resample_poly(x, 1, 2)

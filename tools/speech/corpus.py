@@ -30,6 +30,7 @@ from kokoro import RATE as KOKORO_RATE
 from kokoro import Kokoro, blend, load_voices
 from make_encoder import core
 from numpy.typing import NDArray
+from recorded import piece, recordings
 from safetensors.torch import save_file
 from texts import load_texts
 
@@ -58,7 +59,7 @@ FLITE = {
 NONSENSE = ("es", "it", "de", "en-us", "pl", "pt-br", "fi", "cs", "tr", "id", "sw")
 
 
-SHARES = {"espeak": 0.8, "flite": 0.2, "festival": 0.0, "kokoro": 0.0}  # of the utterances
+SHARES = {"espeak": 0.8, "flite": 0.2, "festival": 0.0, "kokoro": 0.0, "recorded": 0.0}  # of the utterances
 
 
 class Speakers:
@@ -74,7 +75,11 @@ class Speakers:
         self.festival = installed() if shares["festival"] else []
         self.kokoro = kokoro and Kokoro(kokoro / "model.onnx", kokoro / "vocab.json", self.espeak)
         self.kokoro_voices = load_voices(kokoro / "voices") if kokoro else []
-        there = {"espeak": True, "flite": self.flite, "festival": self.festival, "kokoro": self.kokoro}
+        self.recorded = recordings() if shares["recorded"] else []
+        there = {
+            "espeak": True, "flite": self.flite, "festival": self.festival, "kokoro": self.kokoro,
+            "recorded": self.recorded,
+        }  # fmt: skip
         given = {name: share for name, share in shares.items() if there[name]}
         self.sources, self.shares = list(given), np.array(list(given.values())) / sum(given.values())
         self.waiting: list[tuple[Sound, Phones]] = []  # utterances of festival, which are made a dozen at a time
@@ -140,6 +145,11 @@ class Speakers:
         x, phones = self.kokoro.speak(self.text(voice.language), voice, float(rng.uniform(0.8, 1.25)))
         return ss.resample_poly(x, RATE, KOKORO_RATE).astype(np.float32), phones
 
+    def speak_recorded(self) -> tuple[Sound, Phones]:
+        """A sentence of a real person."""
+        x, rate, phones = piece(self.recorded[int(self.rng.integers(len(self.recorded)))], self.rng, 11.0)
+        return ss.resample_poly(x, RATE, rate).astype(np.float32), phones
+
     def speak_flite(self) -> tuple[Sound, Phones]:
         """An English utterance of a voice made from recordings of a person."""
         text = self.text("en-us")
@@ -184,6 +194,14 @@ def speech_chunk(speakers: Speakers) -> tuple[Sound, Phones]:
         rms = float(np.sqrt((sound**2).mean()))
         sound += augment.noise(total, rng) * rms * 10 ** (-rng.uniform(8, 55) / 20)
     kind = rng.random()
+    if kind < 0.2:  # something else is heard, too
+        rms = float(np.sqrt((sound**2).mean()))
+        if kind < 0.1:
+            other = augment.music(total, rng)
+        else:
+            other = augment.babble([speakers.utterance()[0] for _ in range(3)], total, rng)
+        sound += other * rms * 10 ** (-rng.uniform(8, 25) / 20)
+    kind = rng.random()
     if kind < 0.08:
         sound = augment.telephone(sound, rng)
     elif kind < 0.22:
@@ -199,12 +217,8 @@ def quiet_chunk(rng: np.random.Generator) -> Sound:
     x = augment.noise(n, rng)
     if kind == 1:
         x *= 10 ** (-rng.uniform(50, 80) / 20)
-    elif kind == 2:  # music-like chords that change every half second
-        t = np.arange(n) / RATE
-        x = np.zeros(n, np.float32)
-        for i in range(0, n, RATE // 2):
-            for f in 110 * 2 ** (rng.integers(0, 36, 3) / 12):
-                x[i : i + RATE // 2] += np.sin(2 * np.pi * f * t[i : i + RATE // 2]) * np.exp(-3 * t[: RATE // 2])
+    elif kind == 2:
+        x = augment.music(n, rng)
     elif kind == 3:  # knocks and clicks
         knocks = np.zeros(n)
         knocks[rng.integers(0, n, 40)] = rng.normal(size=40)
