@@ -20,8 +20,8 @@ CHANNELS = (
 INDEX = {name: i for i, name in enumerate(CHANNELS)}
 N_CHANNELS = len(CHANNELS)
 
-# ARKit's mouthFunnel parts the lips while it pushes them out; a person who rounds the lips does not. So our funnel comes
-# with as much of ARKit's mouthClose as it opens (13.2 mm by 34.2 mm a unit). Tracked mouths of people agree: see
+# ARKit's mouthFunnel parts the lips while it pushes them out; a person who rounds the lips does not. So our funnel
+# comes with as much of ARKit's mouthClose as it opens (13.2 mm by 34.2 mm a unit). Tracked mouths of people agree: see
 # benchmarks/speech.py, "correlation with tracked human mouths".
 FUNNEL_CLOSE = 13.20 / 34.20
 
