@@ -48,6 +48,9 @@ class TrackConfig:
     photo_weight: float = 8.0  # of a skin sample seen from the front; a landmark counts 1
     photo_lips: float = 5.0  # times the usual weight of the lips' landmarks, which colours must not keep ajar
     relief_smooth: float = 2.0  # stiffness of the static offset; 0 = no offset
+    # Finding the landmarks.
+    views: int = 2  # crops of every frame whose landmarks are averaged: 1, 2 or 4
+    flow: float = 50.0  # how much the motion of the picture under a landmark counts against the mesh; 0 = not at all
     # What counts as a face and as a usable clip.
     min_detection: float = 0.5
     min_presence: float = 0.5
@@ -60,13 +63,17 @@ class TrackConfig:
         """Check what would fail late."""
         if self.n_shape < 0 or self.keyframes < 1 or self.person_iterations < 1 or self.motion_iterations < 1:
             raise InvalidInputError("TrackConfig: n_shape >= 0, keyframes and iterations >= 1 are needed.")
+        if self.views not in (1, 2, 4) or self.flow < 0:
+            raise InvalidInputError(
+                f"TrackConfig: views 1, 2 or 4 and flow >= 0 are needed, got {self.views}, {self.flow}."
+            )
         if not 0 < self.max_lost_share <= 1:
             raise InvalidInputError(f"TrackConfig.max_lost_share must be in (0, 1], got {self.max_lost_share}.")
 
     @staticmethod
     def fast() -> TrackConfig:
         """Fewer keyframes and iterations: for previews."""
-        return TrackConfig(keyframes=16, person_iterations=6, motion_iterations=4)
+        return TrackConfig(keyframes=16, person_iterations=6, motion_iterations=4, views=1)
 
     @staticmethod
     def full() -> TrackConfig:
@@ -76,7 +83,7 @@ class TrackConfig:
     @staticmethod
     def thorough() -> TrackConfig:
         """Landmarks only, with more keyframes and all identity coefficients."""
-        return TrackConfig(n_shape=100, keyframes=64, person_iterations=14, motion_iterations=8)
+        return TrackConfig(n_shape=100, keyframes=64, person_iterations=14, motion_iterations=8, views=4)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -87,4 +94,4 @@ class TrackConfig:
     @staticmethod
     def tiny() -> TrackConfig:
         """For tests of what comes after."""
-        return TrackConfig(n_shape=10, keyframes=4, person_iterations=3, motion_iterations=3)
+        return TrackConfig(n_shape=10, keyframes=4, person_iterations=3, motion_iterations=3, views=1, flow=0.0)

@@ -79,6 +79,16 @@ def to_frame(points: NDArray[np.floating], square: Square, size: int) -> NDArray
     return corners[0] + unit[:, :1] * (corners[1] - corners[0]) + unit[:, 1:] * (corners[3] - corners[0])
 
 
+def to_crop(points: NDArray[np.floating], square: Square, size: int) -> NDArray[np.float64]:
+    """Points of the frame [N, 2] in the cut-out image of `size` pixels."""
+    import numpy as np
+
+    corners = square.corners_px()
+    across, down = corners[1] - corners[0], corners[3] - corners[0]
+    place = np.asarray(points[:, :2], dtype=np.float64) - corners[0]
+    return np.stack([place @ across, place @ down], 1) * (size / square.side_px**2)
+
+
 def stack(images: Sequence[NDArray[np.uint8]], device: str) -> Tensor:
     """uint8 images [N][S, S, 3] -> float [N, 3, S, S] in [0, 1], channels last in memory."""
     import numpy as np

@@ -8,10 +8,12 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..progress import Progress, silent
-from .crops import Square, cut_out, square_of_points, stack, to_frame
+from .crops import Square, square_of_points, stack
 from .cuts import CutDetector
 from .detection import Face, find_faces, overlap
+from .flow import Steadier
 from .topology import MESH_PX, N_MESH, OUTER_EYE_LEFT, OUTER_EYE_RIGHT
+from .views import USUAL, VIEWS, View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +45,7 @@ class FoundFaces:
 class _Found:
     """One frame's result while it is being worked out."""
 
-    points: NDArray[np.float64] | None = None  # [478, 2]
+    points: NDArray[np.floating] | None = None  # [478, 2]
     score: float = 0.0
     faces: int = -1
     portrait: NDArray[np.uint8] | None = None
@@ -67,24 +69,36 @@ class FaceFinder:
 
     def __init__(
         self, device: str = "cpu", *, min_detection: float = 0.5, min_presence: float = 0.5,
-        networks: FaceNetworks | None = None,
+        networks: FaceNetworks | None = None, views: int = 1, flow: float = 0.0,
     ):  # fmt: skip
-        """Raises MissingWeightsError where the bundled weights are missing."""
+        """`views`: crops per frame whose points are averaged (1, 2 or 4); `flow`: see flow.py, 0 = off.
+
+        Raises MissingWeightsError where the bundled weights are missing.
+        """
         if networks is None:
             from .networks import load_face_networks
 
             networks = load_face_networks(device)
         self._networks, self._device = networks, device
         self._min_detection, self._min_presence = min_detection, min_presence
+        self._views, self._flow = VIEWS[views], flow
 
     def detect_landmarks(
         self, frames: Iterable[NDArray[np.uint8]], *, total: int = 0, progress: Progress = silent
     ) -> FoundFaces:
         """Follow one face through `frames` ([H, W, 3] each, read once, 16 held at a time)."""
-        state, found = _Following(), list[_Found]()
+        state, found, steadier = _Following(), list[_Found](), Steadier(self._flow)
+        done = 0
         for chunk in _chunks(frames, _CHUNK):
-            found += self._chunk(chunk, len(found), state)
+            results = self._chunk(chunk, len(found), state)
+            steady: list[NDArray[np.floating] | None] = []
+            if self._flow > 0:
+                for i, (frame, result) in enumerate(zip(chunk, results), len(found)):
+                    steady += steadier.add(frame, result.points, i in state.cuts)
+            found += results
+            done = _replace(found, done, steady)
             progress(len(found), max(total, len(found)), f"landmarks: frame {len(found)}")
+        _replace(found, done, steadier.rest())
         return _gather(found, state.cuts)
 
     def matte(self, frame: NDArray[np.uint8], landmarks_px: NDArray[np.floating] | None = None) -> NDArray[np.uint8]:
@@ -110,7 +124,7 @@ class FaceFinder:
         self._mesh(frames, again, results)
         # The mesh is at its best when its region comes from landmarks of the same frame.
         own = [None if r.points is None else _square(r.points) for r in results]
-        self._mesh(frames, own, results)
+        self._mesh(frames, own, results, self._views)
         self._check(seen, results)
         self._remember(results, cuts, state)
         return results
@@ -159,7 +173,10 @@ class FaceFinder:
             squares.append(current)
         return squares
 
-    def _mesh(self, frames: list[NDArray[np.uint8]], squares: Sequence[Square | None], results: list[_Found]) -> None:
+    def _mesh(
+        self, frames: list[NDArray[np.uint8]], squares: Sequence[Square | None], results: list[_Found],
+        views: tuple[View, ...] = USUAL,
+    ) -> None:  # fmt: skip
         """Run the mesh where there is a square; results below the presence score are forgotten."""
         import numpy as np
         import torch
@@ -167,17 +184,18 @@ class FaceFinder:
         part = [(i, square) for i, square in enumerate(squares) if square is not None]
         if not part:
             return
-        crops = [cut_out(frames[i], square, MESH_PX) for i, square in part]
+        crops = [view.cut(frames[i], square) for i, square in part for view in views]
         with torch.inference_mode():
             points, scores = (x.cpu() for x in self._networks.mesh(stack(crops, self._device)))
         for k, (i, square) in enumerate(part):
-            score = float(scores[k])
-            placed = to_frame(np.asarray(points[k]), square, MESH_PX)
+            own = range(k * len(views), (k + 1) * len(views))
+            score = float(scores[own.start : own.stop].mean())
+            placed = np.mean([view.placed(np.asarray(points[m]), square) for m, view in zip(own, views)], axis=0)
             eyes_px = float(np.linalg.norm(placed[OUTER_EYE_LEFT] - placed[OUTER_EYE_RIGHT]))
             good = score >= self._min_presence and eyes_px >= _LEAST_EYES_PX
             results[i].score = score
             results[i].points = placed if good else None
-            results[i].portrait = _portrait(crops[k]) if good else None
+            results[i].portrait = _portrait(crops[own.start]) if good else None
 
     def _check(self, seen: dict[int, list[Face]], results: list[_Found]) -> None:
         """Forget a mesh that has slid off: no detected face lies under it although the frame has one."""
@@ -202,7 +220,14 @@ class FaceFinder:
                     state.square = None
 
 
-def _square(points: NDArray[np.float64]) -> Square:
+def _replace(found: list[_Found], start: int, points: list[NDArray[np.floating] | None]) -> int:
+    """Put steadied landmarks in from frame `start` on; returns the frame after them."""
+    for i, steady in enumerate(points, start):
+        found[i].points = steady
+    return start + len(points)
+
+
+def _square(points: NDArray[np.floating]) -> Square:
     return square_of_points(points[:N_MESH], OUTER_EYE_RIGHT, OUTER_EYE_LEFT)
 
 

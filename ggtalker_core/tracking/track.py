@@ -60,7 +60,11 @@ def track_clip(
     finding = _FINDING_FULL if config.photometric else _FINDING
     if landmarks is None:
         found = FaceFinder(
-            device, min_detection=config.min_detection, min_presence=config.min_presence
+            device,
+            min_detection=config.min_detection,
+            min_presence=config.min_presence,
+            views=config.views,
+            flow=config.flow,
         ).detect_landmarks(clip.frames(), total=clip.count, progress=SubProgress(progress, 0.0, finding))
         usable = _usable(found, clip.size_px, config)
     else:
