@@ -1,8 +1,9 @@
 """Named ARKit weights <-> the 50 expression coefficients and the jaw.
 
-The first 49 coefficients are an invertible recombination of 49 ARKit shapes (all 52 but jawOpen, jawLeft and jawRight,
-which are rotations of the jaw), chosen so that coefficients of random expressions have unit variance; the 50th is a
-spare and moves nothing. Everything here is linear in the expression, hence exact in both directions.
+In the default head the first 49 coefficients are an invertible recombination of 49 ARKit shapes (all 52 but jawOpen,
+jawLeft and jawRight, which are rotations of the jaw), chosen so that coefficients of random expressions have unit
+variance; the 50th is a spare and moves nothing. Everything here is linear in the expression, hence exact in both
+directions. Other heads (FLAME) come as near as their own expressions allow, with all 50 (retarget.py).
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class ArkitMap:
     """Converts between expression coefficients and the 52 named ARKit weights of one head."""
 
     names: tuple[str, ...]  # 52: the 49 of the expression, then jawOpen, jawLeft, jawRight
-    psi_to_arkit: Tensor  # [49, 49]
-    arkit_to_psi: Tensor  # [49, 49]
+    psi_to_arkit: Tensor  # [49, E], E = 49 or 50
+    arkit_to_psi: Tensor  # [E, 49]
     jaw_open_rad: float  # jaw rotation about x at jawOpen = 1
     jaw_side_rad: float  # jaw rotation about y at jawLeft = 1 (towards the person's left)
 
@@ -57,7 +58,7 @@ class ArkitMap:
         """Expression [..., 50] and jaw [..., 3] radians -> ARKit weights [..., 52] in the order of `names`."""
         import torch
 
-        face = expression[..., :49] @ self.psi_to_arkit.to(expression).T
+        face = expression[..., : self.psi_to_arkit.shape[1]] @ self.psi_to_arkit.to(expression).T
         side = jaw_rad[..., 1] / self.jaw_side_rad
         jaw = torch.stack([jaw_rad[..., 0] / self.jaw_open_rad, side.clamp(min=0), (-side).clamp(min=0)], -1)
         return torch.cat([face, jaw], -1)
@@ -72,7 +73,7 @@ class ArkitMap:
         opening, left, right = weights[..., 49], weights[..., 50], weights[..., 51]
         side = self.jaw_side_rad * (left - right)
         jaw = torch.stack([self.jaw_open_rad * opening, side, torch.zeros_like(side)], -1)
-        return torch.cat([psi, torch.zeros_like(psi[..., :1])], -1), jaw
+        return torch.nn.functional.pad(psi, (0, 50 - psi.shape[-1])), jaw
 
     def expression(self, **weights: float) -> tuple[Tensor, Tensor]:
         """One expression from named weights: (expression [1, 50], jaw [1, 3]). A name without its side means both."""
@@ -98,12 +99,13 @@ class ArkitMap:
         return upper_expression + (mouth_expression - upper_expression) @ self.mouth_projection().to(mouth_expression).T
 
     def mouth_projection(self) -> Tensor:
-        """The projection of expressions [50] onto their mouth channels, [50, 50]; the spare goes with the mouth."""
+        """The projection of expressions [50] onto their mouth channels, [50, 50]; a spare goes with the mouth."""
         import torch
 
         keep = self.mouth[:49].to(self.psi_to_arkit)
         matrix = torch.eye(50, dtype=self.psi_to_arkit.dtype, device=self.psi_to_arkit.device)
-        matrix[:49, :49] = (self.arkit_to_psi * keep) @ self.psi_to_arkit
+        known = self.psi_to_arkit.shape[1]
+        matrix[:known, :known] = (self.arkit_to_psi * keep) @ self.psi_to_arkit
         return matrix
 
     def to(self, device: torch.device | str) -> ArkitMap:

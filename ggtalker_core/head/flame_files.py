@@ -94,13 +94,14 @@ def _checked(arrays: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[An
 def read_converted(path: Path) -> HeadModel:
     """A head written by `convert_flame`: all shape components that are not empty, the first 50 of expression.
 
-    Regions, landmarks and pairs are those of the default head, carried over to the nearest places (see transfer.py). It
-    has no ARKit map. Raises IncompatibleFileError for another file.
+    Regions, landmarks and pairs are those of the default head, carried over to the nearest places (see transfer.py),
+    and so are the meanings of its expressions (see retarget.py). Raises IncompatibleFileError for another file.
     """
     import numpy as np
     import torch
     from safetensors import SafetensorError, safe_open
 
+    from .retarget import with_arkit
     from .transfer import carry_over
 
     try:
@@ -117,8 +118,8 @@ def read_converted(path: Path) -> HeadModel:
     used = int(np.flatnonzero(shape.abs().amax((0, 1)).numpy()).max(initial=0)) + 1
     shape, expression = shape[..., :used].contiguous(), expression[..., :N_EXPRESSION].contiguous()
     regressor, template, faces = raw["J_regressor"], raw["v_template"], raw["f"].long()
-    known = carry_over(template, faces)
-    return HeadModel(
+    known = carry_over(template, faces, raw["weights"])
+    head = HeadModel(
         name=str(path),
         template_m=template,
         faces=faces,
@@ -141,6 +142,7 @@ def read_converted(path: Path) -> HeadModel:
         uv=None,
         fitted_default_m=torch.from_numpy(known.fitted_m).float(),
     )
+    return with_arkit(head)
 
 
 def export_flame(head: HeadModel, folder: str | Path) -> Path:

@@ -38,8 +38,11 @@ class CarriedOver:
     fitted_m: NDArray[np.float64]  # [4706, 3] the default head in the other head's place and shape
 
 
-def carry_over(template_m: Tensor, faces: Tensor) -> CarriedOver:
-    """Fit the default head to `template_m` [V, 3] with triangles `faces` [F, 3] and carry everything over."""
+def carry_over(template_m: Tensor, faces: Tensor, skin_weights: Tensor) -> CarriedOver:
+    """Fit the default head to `template_m` [V, 3] with triangles `faces` [F, 3] and carry everything over.
+
+    skin_weights: [V, 5], which tell the lower lip from the upper one that it touches, and lids from eyeballs.
+    """
     import numpy as np
     import torch
     from scipy.spatial import KDTree
@@ -50,22 +53,23 @@ def carry_over(template_m: Tensor, faces: Tensor) -> CarriedOver:
     target = template_m.double().numpy()
     fitted = fit_default(head, target, faces.numpy())
     points = head.landmarks.points(torch.from_numpy(fitted)[None].to(head.landmarks.barycentric))[0].double().numpy()
-    triangle, barycentric = nearest_on_surface(points, target, faces.numpy())
-    nearest = KDTree(target)
+    of_point = parts(head.skin_weights[head.landmarks.triangles].mean(1))
+    corners, barycentric = nearest_like(points, of_point, target, faces.numpy(), parts(skin_weights[faces].mean(1)))
 
-    def vertices(ids: Tensor) -> Tensor:
-        found = nearest.query(fitted[ids.numpy()])[1]
-        return torch.from_numpy(np.asarray(found, dtype=np.int64))
+    def vertices(ids: Tensor, among: NDArray[np.bool_] | None = None) -> Tensor:
+        allowed = np.arange(len(target)) if among is None or not among.any() else np.flatnonzero(among)
+        found = KDTree(target[allowed]).query(fitted[ids.numpy()])[1]
+        return torch.from_numpy(allowed[np.asarray(found, dtype=np.int64)])
+
+    below = parts(skin_weights) == 1
 
     centres = fitted[head.faces.numpy()].mean(1)
     of_face = KDTree(centres).query(target[faces.numpy()].mean(1))[1]
     region = head.regions.of_face[torch.from_numpy(np.asarray(of_face, dtype=np.int64))]
     return CarriedOver(
         regions=masks_from_faces(region, faces, template_m[:, 0], head.regions.names),
-        landmarks=LandmarkEmbedding(
-            faces[torch.from_numpy(triangle)], torch.from_numpy(barycentric).to(template_m.dtype)
-        ),
-        lip_pairs=vertices(head.lip_pairs),
+        landmarks=LandmarkEmbedding(torch.from_numpy(corners), torch.from_numpy(barycentric).to(template_m.dtype)),
+        lip_pairs=torch.stack([vertices(head.lip_pairs[:, 0], ~below), vertices(head.lip_pairs[:, 1], below)], 1),
         lip_corners=vertices(head.lip_corners),
         lid_pairs=vertices(head.lid_pairs),
         lid_corners=vertices(head.lid_corners),
@@ -92,7 +96,7 @@ def fit_default(head: HeadModel, target: NDArray[np.float64], faces: NDArray[np.
         distance, index = tree.query(scale * own @ turn.T + shift)
         goal = samples[index]
         used = distance <= np.quantile(distance, _TRIM)
-        scale, turn, shift = _similarity(own[used], goal[used])
+        scale, turn, shift = similarity(own[used], goal[used])
         # The identity in its own axes: undo the similarity on the goal.
         rest = ((goal - shift) @ turn / scale - template)[used]
         a = basis[used].reshape(-1, basis.shape[2])
@@ -107,7 +111,7 @@ def _edge_middles(points: NDArray[np.float64], faces: NDArray[np.int64]) -> list
     return [(points[faces[:, i]] + points[faces[:, (i + 1) % 3]]) / 2 for i in range(3)]
 
 
-def _similarity(
+def similarity(
     a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
     """Scale, rotation, shift with b = scale R a + shift in the least squares sense (Umeyama 1991). a, b [N, 3]"""
@@ -119,6 +123,34 @@ def _similarity(
     turn = (u * sign) @ vt
     scale = float((s * sign).sum() / ((a - mean_a) ** 2).sum())
     return scale, turn, mean_b - scale * turn @ mean_a
+
+
+def parts(skin_weights: Tensor) -> NDArray[np.int64]:
+    """What each row of weights [N, 5] moves with: 0 the skull, 1 the jaw, 2 an eye."""
+    import torch
+
+    still = torch.zeros(len(skin_weights), dtype=torch.int64)
+    still[skin_weights[:, 2] > 0.5], still[skin_weights[:, 3:].sum(1) > 0.5] = 1, 2
+    return still.numpy()
+
+
+def nearest_like(
+    points: NDArray[np.float64], of_point: NDArray[np.int64], vertices: NDArray[np.float64], faces: NDArray[np.int64],
+    of_face: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # fmt: skip
+    """Nearest places among the triangles of the same part: (corners [N, 3], barycentric [N, 3]) for points [N, 3].
+
+    Closed lips touch, and lids lie on eyeballs: what belongs to one must not be found on the other.
+    """
+    import numpy as np
+
+    corners, barycentric = np.zeros((len(points), 3), np.int64), np.zeros((len(points), 3))
+    for part in np.unique(of_point):
+        rows, own = of_point == part, faces[of_face == part]
+        own = faces if len(own) == 0 else own
+        triangle, barycentric[rows] = nearest_on_surface(points[rows], vertices, own)
+        corners[rows] = own[triangle]
+    return corners, barycentric
 
 
 def nearest_on_surface(
