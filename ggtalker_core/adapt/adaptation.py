@@ -17,7 +17,7 @@ from .. import __version__
 from ..errors import IncompatibleFileError
 from ..gaussians.avatar_renderer import rest_vertices
 from ..gaussians.drive import same_branch
-from ..gaussians.rigging import Rig, make_rig, triangle_areas
+from ..gaussians.rigging import Rig, make_rig, surface_points, triangle_areas, triangle_frames
 from ..gaussians.texels import Texels, initial_texels, read_map, write_map
 from ..progress import Progress, SubProgress, patiently, silent
 from ..types import Avatar, AvatarInfo
@@ -33,13 +33,16 @@ from .matte import MatteOf
 from .optimise import Fitter, StepReport
 from .pace import Throttle, TimeLeft
 from .preparation import Prepared, prepare
-from .prior import drawn_texels, map_prior
+from .prior import drawn_texels, map_prior, steps_m
 from .style import speaking_style
+from .sway import hair_sway
 
 if TYPE_CHECKING:
     from ..head import HeadModel, UVLayout
     from ..types import ConsentRecord, ReferenceClip, Track
 
+_REACH = 0.55  # standard deviation of a texel as a share of the way to its neighbour, at least
+_REACH_MAX_M = 0.008  # of that way
 _HIDDEN_LOGIT = -12.0  # of texels that are not drawn
 _PREPARED, _FITTED, _PAINTED = 0.12, 0.85, 0.97  # shares of the progress bar
 INPAINTER = "body-inpainter"  # as a stage
@@ -106,6 +109,7 @@ class _Adaptation:
         self.watermark_id = resume.info.watermark_id if resume else secrets.token_hex(8)
         self.stages_done: list[str] = list(resume.info.stages_done) if resume else []
         self.inpainter = resume.inpainter if resume else None
+        self.sway = None if resume is None or resume.hair_sway is None else fresh(resume.hair_sway)
         _check_resume(resume, track, config)
 
     def run(self, progress: Progress, on_checkpoint: Callable[[Avatar], None] | None) -> Avatar:
@@ -172,26 +176,33 @@ class _Adaptation:
         if self.resume is not None:
             offset = self.resume.offset_m.clone()
         else:
-            offset, _ = hair_offset(head, track, prepared.store)
+            if self.config.sway:
+                self.sway = hair_sway(head, track, prepared.store)
+            offset, _ = hair_offset(head, track, prepared.store, self.sway)
             if track.offset_m is not None:  # a photometric track was found on the head with this relief
                 offset = offset + track.offset_m
         rest = rest_vertices(head, track.shape, offset)
         rig = make_rig(layout, head.faces, rest)
-        look = first_colors(head, track, prepared.store, layout, rig, offset)
+        look = first_colors(head, track, prepared.store, layout, rig, offset, self.sway)
         points = layout.points(rest[None], head.faces)[0]
         drawn = drawn_texels(layout, head, points, prepared.chin_m)
+        frames = triangle_frames(rest, rig.used)[rig.texel_triangle]
+        reach = _REACH * steps_m(layout, surface_points(rig, rest[None])[0], frames).clamp_max(_REACH_MAX_M)  # [N, 2]
         if self.resume is not None:
             texels = read_map(self.resume.gaussian_map.clone(), layout)
         else:
             grown = _growth(head, rig, layout)
             spread = dataclasses.replace(layout, spacing_m=layout.spacing_m * grown)
             texels = initial_texels(spread, look.color, config.gaussians)
+            # Where hair or an ear stretches the skin, a texel must still reach its neighbours.
+            flat = texels.log_scale[:, [0, 2]]
+            texels.log_scale[:, [0, 2]] = torch.maximum(flat, reach.clamp_min(1e-6).log())
         hair = (offset.norm(dim=1)[head.faces[layout.triangle]] * layout.barycentric).sum(1)
-        prior = map_prior(layout, head, drawn, points, hair, look, config.gaussians, config.weights)
+        prior = map_prior(layout, head, drawn, points, hair, reach.amax(1), look, config.gaussians, config.weights)
         parameters = FrameParameters(track, prepared.store.indices, config.rates)
         fitter = Fitter(
             head, track.shape, offset, _rows(rig, drawn), _texel_rows(texels, drawn), prior, prepared.store, parameters,
-            config, self.device,
+            config, self.device, self.sway,
         )  # fmt: skip
         return fitter, drawn, offset
 
@@ -219,7 +230,9 @@ class _Adaptation:
             head_model=track.head_model, shape=track.shape, offset_m=offset,
             gaussian_map=write_map(texels, self.layout), color_mlp=mlp,
             style=speaking_style(self.head, track, kept), body=prepared.body(track), intrinsics_px=track.intrinsics_px,
-            size_px=track.size_px, thumbnail=_thumbnail(prepared), info=info, inpainter=self.inpainter,
+            size_px=track.size_px, thumbnail=_thumbnail(prepared), info=info,
+            inpainter=self.inpainter,
+            hair_sway=self.sway,
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..head import HeadModel, UVLayout
-    from ..types import Track
+    from ..types import HairSway, Track
     from .frames import FrameStore
 
 MAX_FRAMES = 24
@@ -42,16 +42,17 @@ class FirstLook:
 
 @torch.no_grad()
 def first_colors(
-    head: HeadModel, track: Track, store: FrameStore, layout: UVLayout, rig: Rig, offset_m: Tensor
-) -> FirstLook:
+    head: HeadModel, track: Track, store: FrameStore, layout: UVLayout, rig: Rig, offset_m: Tensor,
+    sway: HairSway | None = None,
+) -> FirstLook:  # fmt: skip
     """Project the texels into some frames and average with cos^4 of the angle to the line of sight.
 
     Lips are looked at in the frames with the most closed mouths: elsewhere the teeth would colour their inner rim.
     """
     picks = np.unique(np.linspace(0, store.count - 1, min(MAX_FRAMES, store.count)).round().astype(int))
-    color, visibility = _mean_colors(picks, head, track, store, rig, offset_m)
+    color, visibility = _mean_colors(picks, head, track, store, rig, offset_m, sway)
     closed = np.argsort(mouth_opening(store.landmarks), kind="stable")[: len(picks)]
-    lip_color, lip_visibility = _mean_colors(closed, head, track, store, rig, offset_m)
+    lip_color, lip_visibility = _mean_colors(closed, head, track, store, rig, offset_m, sway)
     lips = layout.region == head.regions.names.index("lips")
     color = torch.where(lips[:, None], lip_color, color)
     visibility = torch.where(lips, lip_visibility, visibility)
@@ -63,13 +64,14 @@ def first_colors(
 
 
 def _mean_colors(
-    picks: NDArray[np.intp], head: HeadModel, track: Track, store: FrameStore, rig: Rig, offset_m: Tensor
-) -> tuple[Tensor, Tensor]:
+    picks: NDArray[np.intp], head: HeadModel, track: Track, store: FrameStore, rig: Rig, offset_m: Tensor,
+    sway: HairSway | None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Mean colour [N, 3] and visibility [N] of the texels over the kept frames `picks`."""
     n = int(rig.corners.shape[0])
     total, weight = torch.zeros(n, 3), torch.zeros(n)
     for k in picks:
-        vertices = frame_vertices(head, track, [store.indices[k]], offset_m)
+        vertices = frame_vertices(head, track, [store.indices[k]], offset_m, sway)
         points = surface_points(rig, vertices)[0]
         normals = triangle_frames(vertices, rig.used)[0, rig.texel_triangle][:, :, 1]
         facing = -(normals * torch.nn.functional.normalize(points, dim=-1)).sum(-1)

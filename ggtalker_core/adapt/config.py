@@ -73,6 +73,8 @@ class Weights:
     anisotropy: float = 0.05  # per unit of log ratio beyond 10 : 1
     opaque: float = 0.05  # skin that lets shine through what lies behind it
     opaque_at_least: float = 0.95
+    solid: float = 1.0  # holes that show from the side
+    solid_every: int = 4  # steps
     stray: float = 5.0  # lips that take on the colour of teeth
     smooth: float = 0.02  # neighbours on the UV page
     smooth_unseen: float = 2.0  # the same where no frame looks
@@ -96,6 +98,7 @@ class AdaptConfig:
     jpeg_quality: int = 92
     preview_every_s: float = 2.0
     seed: int = 0
+    sway: bool = True  # hair may follow the head's pose in its own way
     antialiased: bool = True
     backend: str = "auto"
     rates: Rates = field(default_factory=Rates)
@@ -204,7 +207,7 @@ class AdaptConfig:
 class RefineConfig:
     """How a track is made to agree with a finished avatar; the rates are those of the adaptation."""
 
-    steps: int = 14  # a frame; each starts from the correction of the frame before
+    steps: int = 30  # a frame; each starts from the correction of the frame before
     first_steps: int = 40  # where there is none before
     decay: float = 0.2  # learning rate at the last step, as a share of the first
     carry: float = 0.9  # share of the last frame's correction that the next one starts with

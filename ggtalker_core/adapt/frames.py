@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from .config import Weights
 from .geometry import CropPlan, above_neck
 from .matte import keep_person
+from .matting import Fringe, refined_matte
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,6 +53,7 @@ class FrameStore:
     landmarks: NDArray[np.float32]  # [K, 478, 2] in pixels of the crop
     plan: CropPlan
     intrinsics_px: Tensor  # [3, 3] of the clip
+    fringes: tuple[Fringe, ...] = ()  # K, the person's own colours along the outline; or none
 
     @property
     def count(self) -> int:
@@ -62,6 +64,37 @@ class FrameStore:
         """Intrinsics [3, 3], width and height of the k-th crop shrunk by `divisor`."""
         width, height = self.plan.out_width // divisor, self.plan.out_height // divisor
         return self.plan.intrinsics(self.intrinsics_px, self.indices[k], divisor), width, height
+
+    def unmixed(self, k: int) -> NDArray[np.uint8]:
+        """The k-th frame [h, w, 3] with the person's own colours along the outline."""
+        if not self.fringes:
+            return self.images[k]
+        image = self.images[k].copy()
+        image.reshape(-1, 3)[self.fringes[k].place] = self.fringes[k].color
+        return image
+
+    def background(self, k: int, plate: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What `plate`, a picture as large as the clip's, shows in the k-th box, [h, w, 3]."""
+        import cv2
+
+        plan = self.plan
+        x, y = (int(v) for v in plan.origin_px[self.indices[k]])
+        part = plate[y : y + plan.height_px, x : x + plan.width_px]
+        return np.asarray(cv2.resize(part, (plan.out_width, plan.out_height)), dtype=np.uint8)
+
+    def refined(
+        self, plate: NDArray[np.uint8] | None, clip_side_px: int, each: Callable[[int, int], None] | None = None
+    ) -> FrameStore:
+        """The same frames with mattes whose edges the colours tell; `each` (done, total) may raise to stop."""
+        scale = self.plan.out_width / self.plan.width_px * clip_side_px / 512
+        fringes: list[Fringe] = []
+        for k in range(self.count):
+            if each is not None:
+                each(k, self.count)
+            behind = None if plate is None else self.background(k, plate)
+            self.mattes[k], fringe = refined_matte(self.images[k], self.mattes[k], behind, scale)
+            fringes.append(fringe)
+        return replace(self, fringes=tuple(fringes))
 
     def target(self, k: int, divisor: int, weights: Weights) -> Target:
         """The k-th frame at 1/`divisor` of its size."""
@@ -76,7 +109,7 @@ class FrameStore:
 
         emphasis = emphasis_map(self.landmarks[k] / divisor, height, width, weights)
         return Target(
-            shrunk(self.images[k]), shrunk(self.mattes[k]), shrunk(self.weights[k]), torch.from_numpy(emphasis)
+            shrunk(self.unmixed(k)), shrunk(self.mattes[k]), shrunk(self.weights[k]), torch.from_numpy(emphasis)
         )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..head import HeadModel
-    from ..types import Track
+    from ..types import HairSway, Track
 
 _T = TypeVar("_T")
 CHIN = 152  # landmark of the face mesh
@@ -51,14 +51,16 @@ def chin_height_m(head: HeadModel, shape: Tensor) -> float:
     return float(head.landmarks.points(head.vertices(**rest))[0, CHIN, 1])
 
 
-def frame_vertices(head: HeadModel, track: Track, frames: list[int], offset_m: Tensor | None = None) -> Tensor:
+def frame_vertices(
+    head: HeadModel, track: Track, frames: list[int], offset_m: Tensor | None = None, sway: HairSway | None = None
+) -> Tensor:  # fmt: skip
     """The tracked head in camera space for some frames, [K, V, 3]."""
     index = torch.tensor(frames, dtype=torch.long)
     pose = HeadPose(
         track.expression[index], track.jaw_rad[index], track.neck_rad[index], track.eyes_rad[index],
         track.rotation_rad[index], track.translation_m[index],
     )  # fmt: skip
-    return posed_vertices(head, track.shape, offset_m, pose)
+    return posed_vertices(head, track.shape, offset_m, pose, sway)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .geometry import NECK_NONE_M, chin_height_m, frame_vertices, project
+from .geometry import NECK_FULL_M, NECK_NONE_M, chin_height_m, frame_vertices, project
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..head import HeadModel
-    from ..types import Track
+    from ..types import HairSway, Track
     from .frames import FrameStore
 
 MAX_FRAMES = 60
@@ -29,8 +29,26 @@ _MIN_SEEN = 3
 _SEEN_WEIGHT = 20.0  # of a seen length against smoothness
 
 
-def hair_offset(head: HeadModel, track: Track, store: FrameStore) -> tuple[Tensor, int]:
+def hair_offset(
+    head: HeadModel, track: Track, store: FrameStore, sway: HairSway | None = None
+) -> tuple[Tensor, int]:  # fmt: skip
     """The static offset of every vertex in head axes [V, 3], and how many vertices were seen on a silhouette."""
+    loose, normals, skin, sighted = loose_vertices(head, track)
+    seen = observed(head, track, store, sighted, skin, MAX_FRAMES, sway)
+    many = np.array([len(values) >= _MIN_SEEN for values in seen]) & sighted
+    if not many.any():
+        return torch.zeros_like(normals), 0
+    known = np.array([float(np.median([x for _, x in values])) if ok else 0.0 for values, ok in zip(seen, many)])
+    length = spread_lengths(known, many, loose, skin.numpy(), head)
+    length = np.clip(length, _INWARD_M, LONGEST_M).astype(np.float32)
+    return normals * torch.from_numpy(length)[:, None], int(many.sum())
+
+
+def loose_vertices(
+    head: HeadModel, track: Track
+) -> tuple[NDArray[np.bool_], Tensor, Tensor, NDArray[np.bool_]]:  # fmt: skip
+    """Vertices that may be hair [V], normals of the neutral head [V, 3], triangles of the skin [F, 3], and those of
+    the loose vertices whose place frames can tell [V]."""
     rest = head.rest()
     rest["shape"] = track.shape[None]
     neutral = head.vertices(**rest)[0]
@@ -41,15 +59,7 @@ def hair_offset(head: HeadModel, track: Track, store: FrameStore) -> tuple[Tenso
     side = head.regions.vertices("neck") & (normals[:, 2] < 0.15) & (normals[:, 1] > -0.5)
     loose = (scalp | side).numpy()
     # Below the neck line the matte beside the neck is a shoulder.
-    sighted = loose & (neutral[:, 1] > chin_height_m(head, track.shape) - NECK_NONE_M).numpy()
-    seen = _observed(head, track, store, sighted, skin)
-    many = np.array([len(values) >= _MIN_SEEN for values in seen]) & sighted
-    if not many.any():
-        return torch.zeros_like(neutral), 0
-    known = np.array([float(np.median(values)) if ok else 0.0 for values, ok in zip(seen, many)])
-    length = _spread(known, many, loose, skin.numpy(), head)
-    length = np.clip(length, _INWARD_M, LONGEST_M).astype(np.float32)
-    return normals * torch.from_numpy(length)[:, None], int(many.sum())
+    return loose, normals, skin, loose & (neutral[:, 1] > chin_height_m(head, track.shape) - NECK_NONE_M).numpy()
 
 
 def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
@@ -62,18 +72,25 @@ def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
     return torch.nn.functional.normalize(normals, dim=-1, eps=1e-12)
 
 
-def _observed(
-    head: HeadModel, track: Track, store: FrameStore, loose: NDArray[np.bool_], skin: Tensor
-) -> list[list[float]]:
-    """Per vertex: how far along its normal the matte ended, in every frame that shows it in profile."""
-    seen: list[list[float]] = [[] for _ in range(len(loose))]
+def observed(
+    head: HeadModel, track: Track, store: FrameStore, loose: NDArray[np.bool_], skin: Tensor, frames: int,
+    sway: HairSway | None = None, sideways: float = _SIDEWAYS,
+) -> list[list[tuple[int, float]]]:  # fmt: skip
+    """Per vertex: (kept frame, how far along its normal the matte ended there), for the frames that show it in profile.
+
+    At most `frames` frames are looked at; what `sway` moves is taken off.
+    """
+    from ..head.pose import axis_angle_to_matrix
+
+    seen: list[list[tuple[int, float]]] = [[] for _ in range(len(loose))]
     steps = torch.linspace(_INWARD_M, LONGEST_M + 0.02, _STEPS)
-    picks = np.unique(np.linspace(0, store.count - 1, min(MAX_FRAMES, store.count)).round().astype(int))
+    picks = np.unique(np.linspace(0, store.count - 1, min(frames, store.count)).round().astype(int))
+    lowest = chin_height_m(head, track.shape) - NECK_FULL_M
     for k in picks:
-        vertices = frame_vertices(head, track, [store.indices[k]])
+        vertices = frame_vertices(head, track, [store.indices[k]], sway=sway)
         normals = vertex_normals(vertices, skin)[0]
         sight = torch.nn.functional.normalize(vertices[0], dim=-1)
-        profile = torch.from_numpy(loose) & ((normals * sight).sum(-1).abs() < _SIDEWAYS)
+        profile = torch.from_numpy(loose) & ((normals * sight).sum(-1).abs() < sideways)
         ids = profile.nonzero().flatten()
         ray = vertices[0, ids, None] + normals[ids, None] * steps[None, :, None]  # [P, steps, 3]
         intrinsics, width, height = store.camera(int(k))
@@ -84,13 +101,17 @@ def _observed(
         end = np.argmin(inside, axis=1)  # the first step outside the person
         row = np.arange(len(ids))
         in_picture = ((pixels[row, end] > 1) & (pixels[row, end] < limit - 1)).all(-1)
-        good = inside[:, 0] & ~inside.all(1) & in_picture
+        # What lies below the neck line is a shoulder: a ray that ends there tells nothing.
+        frame = store.indices[k]
+        turn = axis_angle_to_matrix(track.rotation_rad[frame : frame + 1])[0]
+        height = ((ray - track.translation_m[frame]) @ turn)[..., 1].numpy()  # head axes
+        good = inside[:, 0] & ~inside.all(1) & in_picture & (height[row, end] > lowest)
         for vertex, step in zip(ids[torch.from_numpy(good)].tolist(), end[good]):
-            seen[vertex].append(float(steps[step]))
+            seen[vertex].append((int(k), float(steps[step])))
     return seen
 
 
-def _spread(
+def spread_lengths(
     known: NDArray[np.float64], many: NDArray[np.bool_], loose: NDArray[np.bool_], skin: NDArray[np.int64],
     head: HeadModel,
 ) -> NDArray[np.float64]:  # fmt: skip

@@ -102,15 +102,10 @@ class InpainterFit:
 
     def _background(self, k: int) -> NDArray[np.uint8]:
         """What lies behind the head in kept frame k, [h, w, 3]."""
-        import cv2
-
         store = self.fitter.store
         if self._plate is None:
             return fill(store.images[k], person_free(store.mattes[k]))
-        plan = store.plan
-        x, y = (int(v) for v in plan.origin_px[store.indices[k]])
-        part = self._plate[y : y + plan.height_px, x : x + plan.width_px]
-        return np.asarray(cv2.resize(part, (plan.out_width, plan.out_height)), dtype=np.uint8)
+        return store.background(k, self._plate)
 
     def _cut(self, sample: _Sample) -> _Sample:
         """A random square of it that holds some of the mask."""

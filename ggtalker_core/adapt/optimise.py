@@ -19,12 +19,15 @@ from ..types import Camera, Rendered
 from .config import AdaptConfig, Stage
 from .frame_parameters import FrameParameters
 from .frames import FrameStore
+from .geometry import CHIN
 from .losses import MapPrior, picture_loss
+from .solid import hole_loss, turned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..head import HeadModel
+    from ..types import HairSway
 
 _DECAY = 0.1  # learning rate at the end of a stage, as a share of its start
 _MLP = ("features", "w1", "b1", "wc", "w2", "b2", "w3", "b3")
@@ -57,16 +60,19 @@ class Fitter:
         parameters: FrameParameters,
         config: AdaptConfig,
         device: torch.device,
+        sway: HairSway | None = None,
     ):
         """Start a fit of `texels` to the frames of `store`."""
         self.config, self.store, self.parameters, self.device = config, store, parameters, device
         self.head, self.rig = head.to(device), rig.to(device)
         self.shape, self.offset_m = shape.to(device), offset_m.to(device)
+        self.sway = None if sway is None else sway.to(device)
         self.texels = texels.to(device).parameters()
         self.prior = MapPrior(*(getattr(prior, f.name).to(device) for f in dataclasses.fields(prior)))
         self.mlp: dict[str, Tensor] | None = None
         self._random = np.random.default_rng(config.seed)
         self._order: list[int] = []
+        self._steps = 0
 
     def run(self, report: Callable[[StepReport], None]) -> None:
         """All stages; `report` is called after every step and may raise to stop."""
@@ -91,12 +97,14 @@ class Fitter:
         right = (rendered.rgb[0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
         return np.concatenate([self.store.images[k], right], axis=1)
 
-    def render(self, pose: HeadPose, k: int, divisor: int, background: Tensor) -> Rendered:
-        """The present head in `pose`, seen by the camera of kept frame k."""
+    def render(self, pose: HeadPose, k: int, divisor: int, background: Tensor, aside: bool = False) -> Rendered:
+        """The present head in `pose`, seen by the camera of kept frame k; or turned to some side."""
         from ..render import render
 
         moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
-        vertices = posed_vertices(self.head, self.shape, self.offset_m, moved)
+        vertices = posed_vertices(self.head, self.shape, self.offset_m, moved, self.sway)
+        if aside:
+            vertices = turned(vertices, self._random)
         gaussians = bind_texels(self.texels, self.rig, vertices, self.config.gaussians)
         if self.mlp is not None:
             condition = condition_of(moved.expression, moved.jaw_rad, moved.rotation_rad).detach()
@@ -131,6 +139,11 @@ class Fitter:
         if leaves is not None:
             total = total + weights.expression * leaves["expression"].square().sum()
         total.backward()
+        self._steps += 1
+        if weights.solid > 0 and self._steps % weights.solid_every == 0:
+            side = self.render(self.parameters.pose(k), k, 2, torch.zeros(3), aside=True)
+            rows = int(self.store.landmarks[k, CHIN, 1]) // 2
+            (weights.solid * hole_loss(side.alpha[0, ..., 0], rows)).backward()
         optimizer.step()
         if leaves is not None:
             self.parameters.step(k, leaves, decay)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..body.plate import median_plate
-from ..progress import patiently
+from ..progress import SubProgress, patiently
 from ..types import BodyLoop
 from .body_loop import encode_jpeg, encode_png, find_loop
 from .config import AdaptConfig
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..types import ReferenceClip, Track
 
 _LOOKS, _ROOM_M = 6, 0.012
+_STREAMED = 0.6  # share of the progress
 _PLATE_FRAMES = 24
 _PLATE_STILL = 0.35  # share of the picture that must be seen standing still for the plate to be worth keeping
 
@@ -93,8 +94,9 @@ def prepare(
     plate_frames: list[NDArray[np.uint8]] = []
     plate_mattes: list[NDArray[np.uint8]] = []
     last = max(chosen[-1], loop.stop - 1)
+    streaming, cutting = SubProgress(progress, 0.0, _STREAMED), SubProgress(progress, _STREAMED, 1.0)
     for i, image in enumerate(clip.frames(0, last + 1)):
-        progress(i, last + 1, f"preparing frame {i + 1}")
+        streaming(i, last + 1, f"preparing frame {i + 1}")
         if i not in collector and i not in loop:
             continue
         matte = matte_of(image, landmarks[i])
@@ -107,7 +109,11 @@ def prepare(
             plate_frames.append(image)
             plate_mattes.append(matte)
     plate, still = median_plate(plate_frames, plate_mattes)
+    known = plate if still > _PLATE_STILL else None
+    store = collector.store().refined(
+        known, max(track.size_px), lambda done, total: cutting(done, total, f"the outline in frame {done + 1}")
+    )
     return Prepared(
-        collector.store(), loop, tuple(jpegs), tuple(pngs),
-        encode_jpeg(plate, config.jpeg_quality) if still > _PLATE_STILL else None, chin_m,
+        store, loop, tuple(jpegs), tuple(pngs),
+        None if known is None else encode_jpeg(known, config.jpeg_quality), chin_m,
     )  # fmt: skip

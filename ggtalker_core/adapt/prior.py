@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .colors import FirstLook
 
 _FAR_M = 0.015  # neighbours on the page further apart than this in space do not pull at each other
+_TORN_M = 0.02  # texels further apart are not joined by skin or hair
 _SEEN = 0.10  # visibility at which a texel counts as fully seen
 _INNER = ("teeth_upper", "teeth_lower", "tongue", "cavity", "socket", "eyes")
 _INNER_OFFSET_M = 1.0e-3
@@ -25,6 +26,7 @@ _LIP_SLACK = 0.15  # gloss and shade of lips, but not teeth
 _LIP_INNER = 0.035  # of the page: so near the inside of the mouth a lip's texel may face the teeth
 _RIM = 0.02
 _OPAQUE = ("lips", "face", "nose", "lids")
+_BARE_M = 0.004  # hair shorter than this leaves skin
 _SIDES = ("scalp", "ears", "neck")
 
 
@@ -49,6 +51,7 @@ def map_prior(
     drawn: Tensor,  # [N] bool
     points_m: Tensor,  # [N, 3] on the neutral head
     hair_m: Tensor,  # [N] length of the hair offset
+    spread_m: Tensor,  # [N] how large a texel has to be to reach its neighbours
     look: FirstLook,
     limits: GaussianConfig,
     weights: Weights,
@@ -64,8 +67,10 @@ def map_prior(
     slack = torch.where(lips & _near_mouth(layout, head), torch.tensor(_LIP_SLACK), torch.tensor(10.0))
     # Hair and ears that no frame sees squarely would stay half transparent, and show as holes from the side.
     sides = region_mask(layout, head, *_SIDES) & (look.visibility < _SEEN)
-    opaque = (region_mask(layout, head, *_OPAQUE) & ~rim) | sides
+    throat = region_mask(layout, head, "neck") & (hair_m < _BARE_M)
+    opaque = (region_mask(layout, head, *_OPAQUE) & ~rim) | sides | throat
     scale = torch.where(scalp, limits.scale_max_scalp_m + 0.1 * hair_m, torch.tensor(limits.scale_max_m))
+    scale = torch.maximum(scale, spread_m)
     pairs = _neighbours(layout, points_m)
     pairs = pairs[drawn[pairs].all(1)]
     same_side = inner[pairs[:, 0]] == inner[pairs[:, 1]]
@@ -88,6 +93,19 @@ def map_prior(
     )
 
 
+def steps_m(layout: UVLayout, points_m: Tensor, frames: Tensor) -> Tensor:
+    """How far the neighbours on the page lie along both tangents of each texel's triangle, [N, 2].
+
+    `points_m` [N, 3] are the texels on the person, `frames` [N, 3, 3] the axes edge, normal, edge x normal as columns.
+    """
+    pairs = _neighbours(layout, points_m, _TORN_M)
+    both = torch.cat([pairs, pairs.flip(1)])
+    apart = points_m[both[:, 1]] - points_m[both[:, 0]]
+    along = (apart[:, None] @ frames[both[:, 0]])[:, 0, [0, 2]].abs()  # [P, 2]
+    out = torch.zeros(layout.count, 2)
+    return out.scatter_reduce(0, both[:, :1].expand(-1, 2), along, "amax")
+
+
 def _near_mouth(layout: UVLayout, head: HeadModel) -> Tensor:
     """Texels whose place on the page is near the mouth's cavity, [N] bool."""
     place = layout.row_col.float() / layout.size
@@ -99,7 +117,7 @@ def _near_mouth(layout: UVLayout, head: HeadModel) -> Tensor:
     return near
 
 
-def _neighbours(layout: UVLayout, points_m: Tensor) -> Tensor:
+def _neighbours(layout: UVLayout, points_m: Tensor, far_m: float = _FAR_M) -> Tensor:
     """Pairs of texels side by side on the page and near each other in space, [P, 2]."""
     side = layout.size
     page = torch.full((side, side), -1, dtype=torch.long)
@@ -109,7 +127,7 @@ def _neighbours(layout: UVLayout, points_m: Tensor) -> Tensor:
     down = torch.stack([page[:-1].flatten(), page[1:].flatten()], 1)
     pairs = torch.cat([across, down])
     pairs = pairs[(pairs >= 0).all(1)]
-    return pairs[(points_m[pairs[:, 0]] - points_m[pairs[:, 1]]).norm(dim=1) < _FAR_M]
+    return pairs[(points_m[pairs[:, 0]] - points_m[pairs[:, 1]]).norm(dim=1) < far_m]
 
 
 def _page_weights(cells: Tensor, weight: Tensor, side: int) -> tuple[Tensor, Tensor]:

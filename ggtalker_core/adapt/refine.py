@@ -19,6 +19,7 @@ from ..gaussians.drive import HeadPose, posed_vertices, same_branch
 from ..gaussians.rigging import bind_texels
 from ..progress import Progress, silent
 from ..types import Camera, Rendered
+from .body_loop import decode_jpeg
 from .config import RefineConfig
 from .frame_parameters import FrameParameters
 from .frames import FrameCollector, FrameStore
@@ -86,6 +87,8 @@ class _Refiner:
         self.neck = NeckLine.under(chin_m)
         self.plan: CropPlan = plan_crops(head, self.track, config.max_box_px, chin_m)
         self.parameters = FrameParameters(self.track, tuple(range(self.track.count)), config.rates)
+        plate = avatar.body.plate_jpeg
+        self._plate = None if plate is None or avatar.size_px != self.track.size_px else decode_jpeg(plate)
         self._last: dict[str, Tensor] | None = None
         self._random = np.random.default_rng(0)
 
@@ -107,7 +110,7 @@ class _Refiner:
     def _store(self, i: int, image: NDArray[np.uint8], matte: NDArray[np.uint8]) -> FrameStore:
         collector = FrameCollector([i], self.plan, self.track.intrinsics_px)
         collector.add(i, image, matte, self.track.landmarks_px[i].numpy(), self.neck.pixels(self.track, i))
-        return collector.store()
+        return collector.store().refined(self._plate, max(self.track.size_px))
 
     def _step(self, i: int, store: FrameStore, rate: float) -> None:
         device, weights = self.renderer.device, self.config.weights
@@ -131,7 +134,7 @@ class _Refiner:
 
         on, config = self.renderer, self.renderer.config
         moved = HeadPose(*(getattr(pose, f.name).to(on.device) for f in dataclasses.fields(pose)))
-        gaussians = bind_texels(on.texels, on.rig, posed_vertices(on.head, on.shape, on.offset_m, moved))
+        gaussians = bind_texels(on.texels, on.rig, posed_vertices(on.head, on.shape, on.offset_m, moved, on.sway))
         if on.mlp is not None:
             condition = condition_of(moved.expression, moved.jaw_rad, moved.rotation_rad).detach()
             gaussians = dataclasses.replace(gaussians, colors=gaussians.colors + color_residual(on.mlp, condition))
@@ -148,4 +151,5 @@ def _own(avatar: Avatar) -> Avatar:
     return dataclasses.replace(
         avatar, shape=avatar.shape.clone(), offset_m=avatar.offset_m.clone(), color_mlp=mlp,
         gaussian_map=avatar.gaussian_map.clone(),
+        hair_sway=None if avatar.hair_sway is None else fresh(avatar.hair_sway),
     )  # fmt: skip

@@ -74,6 +74,7 @@ class AvatarRenderer:
         # Tensors may have been made under the host's inference mode; only copies may meet autograd elsewhere.
         self.texels = read_map(avatar.gaussian_map.to(self.device), layout)
         self.shape, self.offset_m = avatar.shape.to(self.device), avatar.offset_m.to(self.device)
+        self.sway = None if avatar.hair_sway is None else avatar.hair_sway.to(self.device)
         self.mlp = None if avatar.color_mlp is None else {k: v.to(self.device) for k, v in avatar.color_mlp.items()}
         if self.mlp is not None:
             check_color_mlp(self.mlp, int(self.texels.offset_m.shape[0]))
@@ -90,7 +91,7 @@ class AvatarRenderer:
     def vertices(self, pose: HeadPose) -> Tensor:
         """The head's vertices in camera space [B, V, 3]."""
         moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
-        return posed_vertices(self.head, self.shape, self.offset_m, moved)
+        return posed_vertices(self.head, self.shape, self.offset_m, moved, self.sway)
 
     @torch.no_grad()
     def gaussians(self, pose: HeadPose, vertices: Tensor | None = None) -> Gaussians:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import IncompatibleFileError
-from ..types import Avatar, AvatarInfo, BodyLoop, ConsentRecord, SpeakingStyle, Track
+from ..types import Avatar, AvatarInfo, BodyLoop, ConsentRecord, HairSway, SpeakingStyle, Track
 
 MAX_UV = 1024
 MAX_LOOP_FRAMES = 15000
@@ -19,6 +19,7 @@ _TRACK = (
     "shape", "expression", "jaw_rad", "neck_rad", "eyes_rad", "rotation_rad", "translation_m", "intrinsics_px",
     "valid", "error_px", "landmarks_px",
 )  # fmt: skip
+_SWAY = ("basis_m", "rotation_rad", "translation_m", "scale")
 _TRACK_OPTIONAL = ("light", "offset_m")
 
 
@@ -50,6 +51,9 @@ def tensors_of(avatar: Avatar) -> dict[str, Tensor]:
         out[f"color.{name}"] = value
     for name, value in (avatar.inpainter or {}).items():
         out[f"inpainter.{name}"] = value
+    if avatar.hair_sway is not None:
+        for name in _SWAY:
+            out[f"hair_sway.{name}"] = getattr(avatar.hair_sway, name)
     # Shared storage cannot be written twice: the track's camera and shape may be the avatar's own tensors.
     return {name: value.clone() for name, value in out.items()}
 
@@ -102,7 +106,18 @@ def avatar_from(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Avata
         thumbnail=thumbnail.numpy(),
         info=_info(meta["info"]),
         inpainter=inpainter or None,
+        hair_sway=_sway(tensors, _floats(tensors, "head.offset_m")),
     )
+
+
+def _sway(tensors: Mapping[str, Tensor], offset_m: Tensor) -> HairSway | None:
+    """The hair's own motion; avatars of older packs have none."""
+    if not any(name.startswith("hair_sway.") for name in tensors):
+        return None
+    sway = HairSway(*(_floats(tensors, f"hair_sway.{name}") for name in _SWAY))
+    if sway.basis_m.shape[1] != offset_m.shape[0] or not bool((sway.scale > 0).all()):
+        raise IncompatibleFileError("the motion of its hair does not fit its head")
+    return sway
 
 
 def _info(meta: Mapping[str, Any]) -> AvatarInfo:

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from ..types import Avatar, MotionTrack, Track
+from .sway import sway_offset
 
 if TYPE_CHECKING:
     from ..head import ArkitMap, HeadModel
+    from ..types import HairSway
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,15 @@ def _with_lids(expression: Tensor, jaw_rad: Tensor, closure: Tensor, arkit: Arki
     return arkit.from_weights(weights)[0]
 
 
-def posed_vertices(head: HeadModel, shape: Tensor, offset_m: Tensor | None, pose: HeadPose) -> Tensor:
-    """The head's vertices in camera space, [B, V, 3]; differentiable."""
+def posed_vertices(
+    head: HeadModel, shape: Tensor, offset_m: Tensor | None, pose: HeadPose, sway: HairSway | None = None
+) -> Tensor:  # fmt: skip
+    """The head's vertices in camera space, [B, V, 3]; differentiable. `sway` is the hair's own motion."""
     from ..head.pose import transform
 
+    if sway is not None:
+        moved = sway_offset(sway, pose.rotation_rad, pose.translation_m)
+        offset_m = moved if offset_m is None else offset_m + moved
     local = head.vertices(
         shape, pose.expression, pose.jaw_rad, pose.neck_rad, pose.eyes_rad, offset_m=offset_m
     )  # fmt: skip

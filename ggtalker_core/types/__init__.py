@@ -9,7 +9,7 @@ Parameters are float32 CPU tensors unless `.to()` moved them; frames are uint8 a
 
 from __future__ import annotations
 
-from .avatar import Avatar, AvatarInfo, BodyLoop, SpeakingStyle
+from .avatar import Avatar, AvatarInfo, BodyLoop, HairSway, SpeakingStyle
 from .checks import MAP_CHANNELS, N_EXPRESSION, N_LANDMARKS
 from .clip import ClipReport, ConsentRecord, FrameSource, ReferenceClip
 from .drawing import Camera, Gaussians, Rendered
@@ -27,6 +27,7 @@ __all__ = [
     "ConsentRecord",
     "FrameSource",
     "Gaussians",
+    "HairSway",
     "MAP_CHANNELS",
     "MotionTrack",
     "N_EXPRESSION",

@@ -15,6 +15,7 @@ from .motion import Track
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -70,6 +71,28 @@ class BodyLoop:
 
 
 @dataclass(frozen=True)
+class HairSway:
+    """How hair follows the head's pose otherwise than the skull: offsets per unit of six numbers of the pose."""
+
+    basis_m: Tensor  # [6, V, 3] head axes, per unit of turn about the camera's x, y, z and of place along x, y, z
+    rotation_rad: Tensor  # [3] the pose at which the offset vanishes
+    translation_m: Tensor  # [3]
+    scale: Tensor  # [6] one unit, in radians and metres
+
+    def __post_init__(self) -> None:
+        """Check the shapes."""
+        check_shape(self, "basis_m", self.basis_m, (6, None, 3))
+        check_shape(self, "rotation_rad", self.rotation_rad, (3,))
+        check_shape(self, "translation_m", self.translation_m, (3,))
+        check_shape(self, "scale", self.scale, (6,))
+
+    def to(self, device: torch.device | str) -> HairSway:
+        """The same on `device`."""
+        parts = (self.basis_m, self.rotation_rad, self.translation_m, self.scale)
+        return HairSway(*(part.to(device) for part in parts))
+
+
+@dataclass(frozen=True)
 class AvatarInfo:
     """What an avatar file says of itself, as strings and numbers (JSON in the file's metadata)."""
 
@@ -106,6 +129,7 @@ class Avatar:
     thumbnail: NDArray[np.uint8]  # [H, W, 3]
     info: AvatarInfo
     inpainter: Mapping[str, Tensor] | None = None  # weights of the Body Inpainter; None = heads are set back without
+    hair_sway: HairSway | None = None  # None = hair moves with the skull
 
     def __post_init__(self) -> None:
         """Check the map."""

@@ -18,7 +18,7 @@ from ggtalker_core.gaussians.avatar_file import load_avatar, save_avatar
 from ggtalker_core.gaussians.color_mlp import N_CONDITION, new_color_mlp
 from ggtalker_core.gaussians.synthetic import synthetic_avatar
 from ggtalker_core.head import uv_layout
-from ggtalker_core.types import Avatar
+from ggtalker_core.types import Avatar, HairSway
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,20 @@ def test_a_style_token_travels(avatar: Avatar, tmp_path: Path):
     style = dataclasses.replace(avatar.style, token=torch.linspace(-1, 1, 64))
     back = load_avatar(save_avatar(dataclasses.replace(avatar, style=style), tmp_path / "t.avatar.safetensors"))
     assert back.style.token is not None and torch.equal(back.style.token, style.token)
+
+
+def test_the_hairs_own_motion_travels_and_must_fit_the_head(avatar: Avatar, tmp_path: Path):
+    vertices = int(avatar.offset_m.shape[0])
+    sway = HairSway(torch.rand(6, vertices, 3), torch.rand(3), torch.rand(3), torch.rand(6) + 0.1)
+    path = save_avatar(dataclasses.replace(avatar, hair_sway=sway), tmp_path / "h.avatar.safetensors")
+    back = load_avatar(path)
+    assert back.hair_sway is not None and _equal(back.hair_sway, sway)
+    assert load_avatar(save_avatar(avatar, tmp_path / "n.avatar.safetensors")).hair_sway is None
+    metadata, tensors = _parts(path)
+    tensors["hair_sway.basis_m"] = tensors["hair_sway.basis_m"][:, :-1].contiguous()
+    _rewrite(path, metadata, tensors)
+    with pytest.raises(IncompatibleFileError, match="hair"):
+        load_avatar(path)
 
 
 def test_saving_leaves_no_part_files_and_replaces_whole(file: Path, avatar: Avatar):
