@@ -105,7 +105,11 @@ class Fitter:
         vertices = posed_vertices(self.head, self.shape, self.offset_m, moved, self.sway)
         if aside:
             vertices = turned(vertices, self._random)
-        gaussians = bind_texels(self.texels, self.rig, vertices, self.config.gaussians)
+        texels = self.texels
+        if aside:  # only opacities: sizes would grow without end where no frame objects
+            vertices = vertices.detach()
+            texels = dataclasses.replace(self.texels.detach(), opacity_logit=self.texels.opacity_logit)
+        gaussians = bind_texels(texels, self.rig, vertices, self.config.gaussians)
         if self.mlp is not None:
             condition = condition_of(moved.expression, moved.jaw_rad, moved.rotation_rad).detach()
             gaussians = dataclasses.replace(gaussians, colors=gaussians.colors + color_residual(self.mlp, condition))
