@@ -98,6 +98,7 @@ class AdaptConfig:
     jpeg_quality: int = 92
     preview_every_s: float = 2.0
     seed: int = 0
+    refine_mattes: bool = True  # put their edges where the colours have them
     sway: bool = True  # hair may follow the head's pose in its own way
     antialiased: bool = True
     backend: str = "auto"

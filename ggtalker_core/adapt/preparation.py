@@ -110,9 +110,11 @@ def prepare(
             plate_mattes.append(matte)
     plate, still = median_plate(plate_frames, plate_mattes)
     known = plate if still > _PLATE_STILL else None
-    store = collector.store().refined(
-        known, max(track.size_px), lambda done, total: cutting(done, total, f"the outline in frame {done + 1}")
-    )
+    store = collector.store()
+    if config.refine_mattes:
+        store = store.refined(
+            known, max(track.size_px), lambda done, total: cutting(done, total, f"the outline in frame {done + 1}")
+        )
     return Prepared(
         store, loop, tuple(jpegs), tuple(pngs),
         None if known is None else encode_jpeg(known, config.jpeg_quality), chin_m,
