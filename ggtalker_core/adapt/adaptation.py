@@ -31,6 +31,7 @@ from .hair import hair_offset
 from .inpainting import InpainterFit
 from .matte import MatteOf
 from .optimise import Fitter, StepReport
+from .own_voice import PriorOpening, prior_opening
 from .pace import Throttle, TimeLeft
 from .preparation import Prepared, prepare
 from .prior import drawn_texels, map_prior, steps_m
@@ -109,6 +110,7 @@ class _Adaptation:
         self.watermark_id = resume.info.watermark_id if resume else secrets.token_hex(8)
         self.stages_done: list[str] = list(resume.info.stages_done) if resume else []
         self.inpainter = resume.inpainter if resume else None
+        self.opening: PriorOpening | None = None
         self.sway = None if resume is None or resume.hair_sway is None else fresh(resume.hair_sway)
         _check_resume(resume, track, config)
 
@@ -118,6 +120,9 @@ class _Adaptation:
             SubProgress(progress, 0.0, _PREPARED),
         )  # fmt: skip
         begin = SubProgress(progress, _PREPARED, _PREPARED)
+        # Asked for before the fit, so that a checkpoint of an interrupted run can be made at once.
+        hearing = SubProgress(progress, _PREPARED, _PREPARED)
+        self.opening = prior_opening(self.head, self.track.shape, self.clip.audio, progress=hearing)
         fitter, drawn, offset = patiently(lambda: self._fitter(prepared), begin, "first shape and colours")
         throttle = Throttle(self.config.preview_every_s)
         sub = SubProgress(progress, _PREPARED, _FITTED)
@@ -229,7 +234,8 @@ class _Adaptation:
         return Avatar(
             head_model=track.head_model, shape=track.shape, offset_m=offset,
             gaussian_map=write_map(texels, self.layout), color_mlp=mlp,
-            style=speaking_style(self.head, track, kept), body=prepared.body(track), intrinsics_px=track.intrinsics_px,
+            style=speaking_style(self.head, track, kept, self.opening), body=prepared.body(track),
+            intrinsics_px=track.intrinsics_px,
             size_px=track.size_px, thumbnail=_thumbnail(prepared), info=info,
             inpainter=self.inpainter,
             hair_sway=self.sway,
