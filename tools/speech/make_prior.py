@@ -4,6 +4,9 @@ python tools/speech/make_prior.py regression --corpus FOLDER --run FOLDER [--ste
 python tools/speech/make_prior.py denoiser   --corpus FOLDER --run FOLDER [--steps 3000] ...
 python tools/speech/make_prior.py export     --corpus FOLDER --run FOLDER --out expression_prior.safetensors
 
+--start FILE begins the trunk with that prior's weights and keeps its scale; with it, export writes the mean of that
+trunk and the new one (--share of the new) and keeps the prior's denoiser, which was found to work with it as it is.
+
 Each call stops after --minutes and goes on from its checkpoint when called again. With --phones (from label_real.py)
 the averaged weights are judged on those clips at every checkpoint, and kept, so that one can be chosen by --pick.
 """
@@ -22,11 +25,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 core()
+from ggtalker_core.expression import trainer  # noqa: E402
 from ggtalker_core.expression.channels import lip_gap_mm  # noqa: E402
 from ggtalker_core.expression.closure import ClosureCount, count_closures  # noqa: E402
 from ggtalker_core.expression.config import PriorConfig, SpeakConfig, TrainConfig  # noqa: E402
 from ggtalker_core.expression.denoiser import Denoiser  # noqa: E402
-from ggtalker_core.expression.prior import ExpressionPrior, save_prior  # noqa: E402
+from ggtalker_core.expression.prior import ExpressionPrior, load_prior, save_prior  # noqa: E402
 from ggtalker_core.expression.regression import RegressionTrunk  # noqa: E402
 from ggtalker_core.expression.speaking import mouth_motion  # noqa: E402
 from ggtalker_core.expression.trainer import train_denoiser, train_regression  # noqa: E402
@@ -81,12 +85,27 @@ def picked(run: Path, part: str, step: int | None) -> tuple[dict[str, Tensor], i
     return load_file(paths[-1]), int(paths[-1].stem[4:])
 
 
+def begin_with(prior: ExpressionPrior) -> None:
+    """Let the trainer start from a prior's trunk, with its normalisation of the features."""
+    state = prior.trunk.state_dict()
+
+    class Started(RegressionTrunk):
+        def __init__(self, config: PriorConfig):
+            super().__init__(config)
+            self.load_state_dict(state)
+
+    trainer.RegressionTrunk = Started
+    TrainingSet.feature_statistics = lambda self, chunks=100: (state["feature_mean"], state["feature_std"])
+
+
 def train(args: argparse.Namespace) -> None:
     """One stretch of training of one part."""
     folder = args.run / args.part
     folder.mkdir(parents=True, exist_ok=True)
     data, judge = TrainingSet.load(args.corpus, args.shards, args.weights), Judge(args.phones, args.media)
-    scale = data.scale()
+    if args.start is not None:
+        begin_with(load_prior(args.start))
+    scale = data.scale() if args.start is None else load_prior(args.start).scale
     trunk = None if args.part == "regression" else trunk_of(picked(args.run, "regression", args.pick)[0])
 
     def validate(weights: dict[str, Tensor], step: int) -> None:
@@ -100,7 +119,8 @@ def train(args: argparse.Namespace) -> None:
     config = TrainConfig(steps=args.steps, checkpoint_every=args.every, threads=args.threads)
     options = {"checkpoint": folder / "checkpoint.safetensors", "validate": validate, "stop_after_s": 60 * args.minutes}
     if trunk is None:
-        _, trained = train_regression(data, CONFIG, config, **options)
+        config = dataclasses.replace(config, peak_rate=args.rate)
+        _, trained = train_regression(data, CONFIG, config, scale=scale, **options)
     else:
         config = dataclasses.replace(config, peak_rate=1e-3)
         _, trained = train_denoiser(data, trunk, CONFIG, config, **options)
@@ -126,17 +146,22 @@ def export(args: argparse.Namespace) -> None:
     data = TrainingSet.load(args.corpus, args.shards, args.weights)
     weights, step = picked(args.run, "regression", args.pick)
     trained: dict[str, str | float | int] = {
-        "data": "synthetic speech (espeak-ng 1.52, flite 2.2) with rule-based mouth targets; no human motion",
+        "data": args.data,
         "hours": round(data.features.shape[0] * 30 / 3600, 2), "regression_steps": step,
         "regression_run_cpu_seconds": round(cpu_seconds(args.run, "regression")),
     }  # fmt: skip
-    denoiser = None
-    if not args.regression_only:
+    denoiser, scale = None, data.scale()
+    if args.start is not None:
+        begun = load_prior(args.start)
+        denoiser, scale = begun.denoiser, begun.scale
+        weights = {k: torch.lerp(v, weights[k], args.share) for k, v in begun.trunk.state_dict().items()}
+        trained |= {"started_from": begun.metadata.get("trained", ""), "share_of_the_new_trunk": args.share}
+    elif not args.regression_only:
         state, step = picked(args.run, "denoiser", args.pick_denoiser)
         denoiser = Denoiser(CONFIG)
         denoiser.load_state_dict(state)
         trained |= {"denoiser_steps": step, "denoiser_run_cpu_seconds": round(cpu_seconds(args.run, "denoiser"))}
-    save_prior(ExpressionPrior(CONFIG, data.scale(), trunk_of(weights), denoiser), args.out, trained)
+    save_prior(ExpressionPrior(CONFIG, scale, trunk_of(weights), denoiser), args.out, trained)
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
     print(args.out, args.out.stat().st_size, "bytes, sha256", digest, trained)
 
@@ -158,6 +183,10 @@ def main() -> None:
     parser.add_argument("--pick", type=int, help="step of the regression")
     parser.add_argument("--pick-denoiser", type=int)
     parser.add_argument("--regression-only", action="store_true")
+    parser.add_argument("--start", type=Path, help="a prior to go on from (regression, export)")
+    parser.add_argument("--share", type=float, default=0.5)
+    parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate of the regression")
+    parser.add_argument("--data", default="synthetic speech (espeak-ng, flite) with rule-based mouth targets")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     if args.part == "export":
