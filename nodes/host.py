@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AVATARS = "ggtalker_avatars"
+FLAME = "ggtalker_flame"
 MANIFESTS = "ggtalker_manifests"
 AVATAR_SUFFIX = ".avatar.safetensors"
 _PREVIEW_EVERY_S = 1.0
@@ -150,8 +151,10 @@ def roots() -> tuple[Path, ...]:
 
 
 def register_folders() -> None:
-    """Tell ComfyUI of models/ggtalker_avatars, so that extra_model_paths.yaml can add to it."""
+    """Tell ComfyUI of the pack's model folders, so that extra_model_paths.yaml can add to them."""
     import folder_paths
+
+    folder_paths.add_model_folder_path(FLAME, str(Path(folder_paths.models_dir) / "ggtalker" / "flame"))
 
     folder_paths.add_model_folder_path(AVATARS, str(Path(folder_paths.models_dir) / AVATARS))
 
@@ -161,6 +164,42 @@ def temp_folder() -> Path:
     import folder_paths
 
     return Path(folder_paths.get_temp_directory())
+
+
+def flame_files() -> list[str]:
+    """Names of the user's own FLAME files (.pkl, .npz) in models/ggtalker/flame, sorted."""
+    return sorted(path.name for path in _flame_paths())
+
+
+def flame_head(name: str) -> str:
+    """The converted head behind a name of `flame_files`, for `load_head`; it is converted at its first use.
+
+    Raises UnreadableFileError where the file is gone or is no FLAME model.
+    """
+    from ..ggtalker_core.errors import UnreadableFileError
+    from ..ggtalker_core.head.flame_files import converted_flame
+
+    for path in _flame_paths():
+        if path.name == name:
+            return str(converted_flame(path))
+    raise UnreadableFileError(
+        f"There is no FLAME file '{name}' in models/ggtalker/flame. Put it there (.pkl or .npz, from the FLAME page), "
+        "reload the page and choose it again, or choose default."
+    )
+
+
+def _flame_paths() -> list[Path]:
+    import folder_paths
+
+    folders = [Path(folder) for folder in folder_paths.get_folder_paths(FLAME)] if _knows(FLAME) else []
+    return [p for folder in folders if folder.is_dir() for p in folder.iterdir() if p.suffix in (".pkl", ".npz")]
+
+
+def _knows(folder: str) -> bool:
+    """Whether ComfyUI was told of this kind of folder; before that there is nothing to list."""
+    import folder_paths
+
+    return folder in folder_paths.folder_names_and_paths
 
 
 def manifest_folder() -> Path:

@@ -10,11 +10,18 @@ from comfy_api.latest import io
 from . import convert, host, widgets, wires
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
-    from ..ggtalker_core.tracking import TrackConfig
-    from ..ggtalker_core.types import ReferenceClip
+    from ..ggtalker_core.head import HeadModel
+    from ..ggtalker_core.progress import Progress
+    from ..ggtalker_core.tracking import TrackConfig, TrackCurves
+    from ..ggtalker_core.types import ReferenceClip, Track
 
+DEFAULT_HEAD = "default"
+ON_PAGE, COLUMNS, SMALL_PX = 48, 8, 160  # small pictures that the curves are scrubbed against
+MOST_POINTS = 600  # of a curve on the node
 QUALITIES = ("fast", "standard", "full")
 MODES = ("fast", "full")
 
@@ -69,6 +76,14 @@ class TrackFLAME(io.ComfyNode):
                     tooltip="fast: from landmarks. full: also from the colours of the skin, for a better fit at four "
                     "times the time; try it when the avatar comes out soft.",
                 ),
+                io.Combo.Input(
+                    "head",
+                    options=[DEFAULT_HEAD, *host.flame_files()],
+                    default=DEFAULT_HEAD,
+                    optional=True,
+                    tooltip="The head model. default is bundled and free to use; a FLAME file of your own (.pkl or "
+                    ".npz) in models/ggtalker/flame appears here and is read once.",
+                ),
             ],
             outputs=[
                 wires.Track.Output(
@@ -82,6 +97,11 @@ class TrackFLAME(io.ComfyNode):
                 io.String.Output(
                     "report", display_name="report", tooltip="Frames with a face, landmark error, what was repaired."
                 ),
+                io.Image.Output(
+                    "curves",
+                    display_name="curves",
+                    tooltip="Landmark error, jaw, blink and yaw over time, as one picture.",
+                ),
             ],
         )
 
@@ -94,22 +114,61 @@ class TrackFLAME(io.ComfyNode):
         person: Tensor | None = None,
         smooth: float = 1.0,
         mode: str = "fast",
+        head: str = DEFAULT_HEAD,
     ) -> io.NodeOutput:
-        """Track the clip and draw the overlay."""
+        """Track the clip, draw the overlay and the curves."""
         from ..ggtalker_core.head import load_head
-        from ..ggtalker_core.tracking import draw_overlay, track_clip
-        from ..ggtalker_core.video import pick_frames
+        from ..ggtalker_core.tracking import curves_of, curves_picture, track_clip
 
         config = settings(quality, smooth, mode)
         with host.job() as job:
             seen = clip if person is None else only_inside(clip, person)
             points = None if landmarks is None else convert.to_landmarks(landmarks, clip.count, clip.size_px)
-            track = track_clip(seen, config, landmarks=points, progress=job.progress, device=job.device)
-            head = load_head(track.head_model)
-            shown = convert.spread(clip.count, 8)
-            frames = zip(shown, pick_frames(clip.source, shown, job.progress))
-            drawn = convert.to_image(draw_overlay(track, i, frame, head) for i, frame in frames)
-        return io.NodeOutput(track, drawn, track.report, ui=convert.on_node(track.report, drawn[:1]))
+            model = load_head(DEFAULT_HEAD if head == DEFAULT_HEAD else host.flame_head(head))
+            track = track_clip(seen, config, landmarks=points, head=model, progress=job.progress, device=job.device)
+            curves = curves_of(track, model)
+            drawn, small, shown = overlays(clip, track, model, job.progress)
+            picture = convert.to_image([curves_picture(curves)])
+        on_node = convert.on_node(track.report, drawn[:1]) | {"ggtalker_curves": [for_widget(curves, shown, small)]}
+        return io.NodeOutput(track, drawn, track.report, picture, ui=on_node)
+
+
+def overlays(
+    clip: ReferenceClip, track: Track, head: HeadModel, progress: Progress
+) -> tuple[Tensor, dict[str, Any], list[int]]:
+    """The head drawn over up to 8 frames; a page of many small ones, kept as a file; which frames are on the page."""
+    import cv2
+    import numpy as np
+    from comfy_api.latest import ui
+
+    from ..ggtalker_core.tracking import draw_overlay
+    from ..ggtalker_core.video import pick_frames
+
+    large = set(convert.spread(clip.count, 8))
+    shown = sorted(large | set(convert.spread(clip.count, ON_PAGE)))
+    wide, high = clip.size_px
+    size = (SMALL_PX, max(1, round(SMALL_PX * high / wide)))
+    rows = -(-len(shown) // COLUMNS)
+    page = np.zeros((rows * size[1], COLUMNS * size[0], 3), np.uint8)
+    kept: list[NDArray[np.uint8]] = []
+    for k, (i, frame) in enumerate(zip(shown, pick_frames(clip.source, shown, progress))):
+        drawn = draw_overlay(track, i, frame, head, landmarks=i in large)
+        if i in large:
+            kept.append(drawn)
+        x, y = k % COLUMNS * size[0], k // COLUMNS * size[1]
+        page[y : y + size[1], x : x + size[0]] = cv2.resize(drawn, size, interpolation=cv2.INTER_AREA)
+    saved = ui.PreviewImage(convert.to_image([page])).as_dict()["images"][0]
+    return convert.to_image(kept), {"page": saved, "columns": COLUMNS, "size": list(size)}, shown
+
+
+def for_widget(curves: TrackCurves, shown: list[int], small: dict[str, Any]) -> dict[str, Any]:
+    """What web/js/track_curves.js draws: the curves with at most 600 points, and the small pictures."""
+    picked = convert.spread(len(curves.valid), MOST_POINTS)
+    rows: list[dict[str, Any]] = []
+    for name, unit, values in curves.rows():
+        chosen = [round(v, 3) if v == v else None for v in values[picked].tolist()]  # no JSON for NaN
+        rows.append({"name": name, "unit": unit, "values": chosen})
+    return {"frames": picked, "count": len(curves.valid), "fps": curves.fps, "rows": rows, "shown": shown, **small}
 
 
 def settings(quality: str, smooth: float, mode: str) -> TrackConfig:

@@ -52,8 +52,11 @@ class TrackToMotion(io.ComfyNode):
     @classmethod
     def execute(cls, track: Track, pose: str, avatar: Avatar | None = None) -> io.NodeOutput:
         """Make the motion."""
+        from ..ggtalker_core.head.retarget import for_head
         from ..ggtalker_core.motion import motion_of_track
 
         with host.job():
+            if avatar is not None:
+                track = for_head(track, track.head_model, avatar.head_model)
             motion = motion_of_track(track, pose, None if avatar is None else avatar.body.track)
         return io.NodeOutput(motion)

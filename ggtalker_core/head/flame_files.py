@@ -52,6 +52,24 @@ def convert_flame(source: str | Path, target: str | Path) -> Path:
     return target
 
 
+def converted_flame(source: str | Path) -> Path:
+    """The safetensors of a FLAME file beside it, converted when there is none yet or the file is newer.
+
+    Raises as `convert_flame`, and UnreadableFileError where the folder cannot be written.
+    """
+    source = Path(source)
+    target = source.with_name(source.stem + ".ggtalker.safetensors")
+    if target.is_file() and target.stat().st_mtime >= source.stat().st_mtime:
+        return target
+    try:
+        return convert_flame(source, target)
+    except OSError as error:
+        raise UnreadableFileError(
+            f"{source.name} was read, but the converted head cannot be written to {source.parent} ({error}). "
+            "Make the folder writable, or convert the file elsewhere and put both there."
+        ) from error
+
+
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Arrays of an .npz, without pickled members."""
     import numpy as np

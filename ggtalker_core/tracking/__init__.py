@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from .config import TrackConfig
+from .curves import TrackCurves, curves_of, curves_picture
 from .finder import FaceFinder, FoundFaces
 from .overlay import draw_overlay
 from .track import track_clip
 from .track_file import load_track, save_track
 
-__all__ = ["FaceFinder", "FoundFaces", "TrackConfig", "draw_overlay", "load_track", "save_track", "track_clip"]
+__all__ = [
+    "FaceFinder", "FoundFaces", "TrackConfig", "TrackCurves", "curves_of", "curves_picture", "draw_overlay",
+    "load_track", "save_track", "track_clip",
+]  # fmt: skip
