@@ -122,11 +122,16 @@ def closure_rows(clips: list[Any], spoken: list[Gaps], rules: Gaps) -> dict[str,
         recall, precision, vowels, likeness = TARGETS.get(name, (None, None, None, None))
         if name.startswith("language"):
             recall = 0.75
-        n = len(counts[0].hits)
-        out[f"closure recall, {name}"] = judged(
-            np.mean([c.recall for c in counts]), recall, note=f"n={n}" + (", too few to judge" if n < 5 else "")
+        n, few = len(counts[0].hits), ", too few to judge"
+        hit, right, made = (
+            float(np.mean(v)) for v in zip(*((sum(c.hits), sum(c.right), len(c.right)) for c in counts))
         )
-        out[f"closure precision, {name}"] = judged(np.nanmean([c.precision for c in counts]), precision)
+        out[f"closure recall, {name}"] = judged(
+            np.mean([c.recall for c in counts]), recall, note=f"{hit:.1f} of {n} found" + (few if n < 5 else "")
+        )
+        out[f"closure precision, {name}"] = judged(
+            np.nanmean([c.precision for c in counts]), precision, note=f"{right:.1f} of {made:.1f} right"
+        )
         out[f"lips shut in vowel frames, {name}"] = judged(np.mean([c.shut_in_vowels for c in counts]), at_most=vowels)
         out[f"lip gap likeness to the rules on aligned phones, {name}"] = judged(float(like), likeness)
     return out

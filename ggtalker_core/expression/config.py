@@ -53,7 +53,8 @@ class SpeakConfig:
     steps: int = 10  # DDIM steps
     guidance: float = 1.25  # of the sound (classifier-free); 1 = off
     variation: float = 0.6  # scale of the noise that the sampler starts from; 0 = the same motion for every seed
-    closure_at: float = 0.9  # where the closure head is that sure, the lips are shut; above 1 = never
+    settle: float = 0.65  # share of the regression's answer (the mean of all motions) in the plain manner; 0 = none
+    closure_at: float = 0.5  # where the closure head is that sure, the lips are shut; above 1 = never
     rest_below_db: float = -65.0  # sound below this (peak, dB of full scale) for rest_after_s is silence: lips rest
     rest_range_db: float = 45.0  # and this far below the loudest sound of the clip: quiet recordings still speak
     rest_after_s: float = 0.2
@@ -61,10 +62,11 @@ class SpeakConfig:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.steps < 1 or not 0 <= self.guidance <= 10 or not 0 <= self.variation <= 2:
+        ranges = 0 <= self.guidance <= 10 and 0 <= self.variation <= 2 and 0 <= self.settle <= 1
+        if self.steps < 1 or not ranges:
             raise InvalidInputError(
-                f"SpeakConfig needs steps >= 1, guidance in [0, 10], variation in [0, 2]; got {self.steps}, "
-                f"{self.guidance}, {self.variation}."
+                f"SpeakConfig needs steps >= 1, guidance in [0, 10], variation in [0, 2], settle in [0, 1]; got "
+                f"{self.steps}, {self.guidance}, {self.variation}, {self.settle}."
             )
 
 

@@ -10,12 +10,22 @@ from .coarticulation import close_lips
 
 APART_BELOW = 0.5  # closure probability under which lips may not meet by accident
 NEAR_MM = 2.0  # a sampled gap under this is looked at
+PEAK_REACH, PEAK_POWER = 2, 4  # frames to each side among which a closure stands out, and how much it must
 
 
 def smoothstep(x: Tensor) -> Tensor:
     """0 below 0, 1 above 1, smooth between."""
     x = x.clamp(0, 1)
     return x * x * (3 - 2 * x)
+
+
+def stand_out(closure: Tensor) -> Tensor:
+    """Closure [T] lessened where a neighbour is surer: lips meet at the peak, not on the way there and back.
+
+    A peak keeps its value, and so does a plateau (a long /m/); half as sure as the surest neighbour leaves a sixteenth.
+    """
+    highest = torch.nn.functional.max_pool1d(closure[None, None], 2 * PEAK_REACH + 1, 1, PEAK_REACH)[0, 0]
+    return closure * (closure / highest.clamp(min=1e-6)) ** PEAK_POWER
 
 
 def shut_lips(channels: Tensor, closure: Tensor, at: float) -> Tensor:

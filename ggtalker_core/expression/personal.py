@@ -46,6 +46,12 @@ def track_channels(
     return retime(raw - rest, fps, Fraction(to_fps), max(1, round(len(raw) * to_fps / float(fps)))), rest
 
 
+def spread_mm(channels: Tensor) -> Tensor:
+    """From the nearly closed to the widely open mouth of a motion [T, 13]: tenth to ninetieth percentile of the gap."""
+    gap = lip_gap_mm(channels)
+    return gap.quantile(0.9) - gap.quantile(0.1)
+
+
 def style_token(prior: ExpressionPrior, track: Track, arkit: ArkitMap | None = None) -> Tensor:
     """The style token [64] of a track, without its sound. Raises InvalidInputError under one second of track."""
     channels, _ = track_channels(track.expression, track.jaw_rad, arkit or default_arkit(), track.fps, prior.config.fps)
@@ -66,7 +72,7 @@ def fine_tune(
     """The speaking style of a tracked person whose sound is known: base (rest pose, gains) with a token and a gain.
 
     The token starts at the one read from the motion and is moved down the denoiser's own loss on this clip; then the
-    mouth's gain is set so that the lips move as much as the person's. audio and track must start together. base: from
+    mouth's gain is set so that the lips open as far as the person's. audio and track must start together. base: from
     adaptation; default the track's pose at rest. What is held out of the clip must be cut off before.
     Raises InvalidInputError (under two seconds, prior without tokens).
     """
@@ -82,8 +88,8 @@ def fine_tune(
     token = prior.style_of(wanted)
     token = _refine(prior, features.values[:frames], wanted, token, steps, seed, progress)
     plain = mouth_motion(features, prior, seed, SpeakConfig(), None, silent, token)[:frames]
-    moved, moves = lip_gap_mm(wanted).std(), lip_gap_mm(plain).std()
-    gain = float((moved / moves.clamp(min=0.1)).clamp(*GAIN_RANGE))
+    opened, opens = (spread_mm(c) for c in (wanted, plain))
+    gain = float((opened / opens.clamp(min=0.1)).clamp(*GAIN_RANGE))
     if base is None:
         ranked = lip_gap_mm(track_channels(track.expression, track.jaw_rad, arkit, track.fps)[0]).argsort()
         ranked = ranked[ranked < track.count][: max(3, round(REST_SHARE * track.count))]

@@ -17,18 +17,20 @@ from ..progress import Progress, silent
 from ..speech.weights import ASSETS, BUNDLED_FEATURES, quantise, read_weights
 from .config import PriorConfig, SpeakConfig
 from .denoiser import Denoiser, Sound
-from .lips import part_lips
+from .lips import part_lips, stand_out
 from .losses import Scale
+from .recogniser import lips_meet
 from .regression import Heard, RegressionTrunk
 from .sampler import cosine_schedule, sample
 
 PRIOR_FILE = ASSETS / "expression_prior.safetensors"
 PRIOR_FORMAT = "ggtalker.expression-prior"
-PRIOR_SHA256 = "fdfca2358c0dcdb69e30784a97a88c1c1896ba72d9ecd01f275c2d36c20f1b44"
+PRIOR_SHA256 = "9b244b763e39b25caba4bb125a65c41640b2ed8b53ec117dfdbc78b7afc0e4ac"
 STYLE_FILE = ASSETS / "expression_style.safetensors"
 STYLE_FORMAT = "ggtalker.expression-style"
-STYLE_SHA256 = "cdb86c4ecde57495401f5bf0b0a429f2f24fdbe3a1784a9ac68f972c991bf760"
+STYLE_SHA256 = "19eac21f055a1857f475174d7044aea672a9b0dbd6bedf66b9f106255ab98dfc"
 FORMAT_VERSION = "1"
+RECOGNISED_WIDTH = 1024  # of the bundled features
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,21 @@ class ExpressionPrior:
         return self.trunk(features[None])
 
     @torch.no_grad()
+    def closure(self, features: Tensor, heard: Heard) -> Tensor:
+        """Probability [T] that the lips are shut, as two listeners see it: the trunk and the phone recogniser.
+
+        The recogniser knows the bundled encoder's features only; on others the trunk is asked alone.
+        """
+        logit = heard.closure[0]
+        if self.feature_id == BUNDLED_FEATURES and features.shape[1] == RECOGNISED_WIDTH:
+            logit = (logit.clamp(-9, 9) + lips_meet(features)) / 2
+        return stand_out(torch.sigmoid(logit))
+
+    def regression_alone(self) -> ExpressionPrior:
+        """The same prior without its denoiser."""
+        return ExpressionPrior(self.config, self.scale, self.trunk, None, self.metadata)
+
+    @torch.no_grad()
     def __call__(
         self,
         features: Tensor,  # [T, F] at config.fps
@@ -92,7 +109,7 @@ class ExpressionPrior:
         """Mouth channels for every frame; the same seed gives the same motion. The mouth starts from rest."""
         settings = settings or SpeakConfig()
         heard = self.hear(features)
-        closure = torch.sigmoid(heard.closure[0])
+        closure = self.closure(features, heard)
         if self.denoiser is None:
             return MouthMotion(self.scale.restore(heard.channels[0]), closure)
         rest = self.scale.normalise(torch.zeros(1, self.config.previous, self.config.channels))
@@ -101,8 +118,17 @@ class ExpressionPrior:
             predict, features.shape[0], rest, window=self.config.window, schedule=self.schedule,
             steps=settings.steps, seed=seed, variation=settings.variation, progress=progress,
         )  # fmt: skip
-        regression = self.scale.restore(heard.channels[0])
-        return MouthMotion(part_lips(self.scale.restore(scores), regression, closure), closure)
+        plain = manner is None and style is None  # the regression knows no other manner
+        return MouthMotion(self.settled(scores, heard.channels[0], closure, settings, plain), closure)
+
+    def settled(
+        self, scores: Tensor, regression: Tensor, closure: Tensor, settings: SpeakConfig, plain: bool
+    ) -> Tensor:
+        """Channels [T, 13] of sampled and regressed scores [T, 13]: a mean of both, lips apart where they should be."""
+        sampled, expected = self.scale.restore(scores), self.scale.restore(regression)
+        if plain:
+            sampled = torch.lerp(sampled, expected, settings.settle)
+        return part_lips(sampled, expected, closure)
 
     @torch.no_grad()
     def style_of(self, channels: Tensor) -> Tensor:

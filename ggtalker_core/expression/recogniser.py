@@ -20,8 +20,9 @@ from .phones import GROUP_NAMES, Span
 
 RECOGNISER_FILE = ASSETS / "speech_phones.safetensors"
 RECOGNISER_FORMAT = "ggtalker.phone-recogniser"
-RECOGNISER_SHA256 = "affe66e2e2f57937c12ed86958393e19e272caa117373169b07b321c18559044"
+RECOGNISER_SHA256 = "f53b590c7087bf81ab29682b3bc4c322de8795fdd115aebfa92732bea210ef8a"
 RATE = 50  # classes per second: two per feature frame
+LIPS = GROUP_NAMES.index("pbm")
 SWITCH_COST = 4.0  # of going from one phone to another, in log probability
 
 
@@ -77,6 +78,14 @@ def recognise(features: Tensor, recogniser: PhoneRecogniser | None = None) -> li
             spans.append((start / RATE, i / RATE, GROUP_NAMES[path[start]][:1]))
             start = i
     return spans
+
+
+@torch.no_grad()
+def lips_meet(features: Tensor, recogniser: PhoneRecogniser | None = None) -> Tensor:
+    """How sure it is that a /p b m/ is heard: log odds [T] of features [T, F] at 25 per second."""
+    recogniser = recogniser or load_recogniser()
+    heard = recogniser(features[None])[0].log_softmax(-1)[:, LIPS].view(-1, 2).amax(1)
+    return torch.logit(heard.exp(), eps=1e-4)
 
 
 @lru_cache(maxsize=1)

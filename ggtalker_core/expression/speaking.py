@@ -78,7 +78,7 @@ def speak(
         styled = style is not None and style.token is not None and manner is None and engine == "diffusion"
         prior = load_style_prior() if styled else load_prior()
     if engine == "regression" and prior.denoiser is not None:
-        prior = ExpressionPrior(prior.config, prior.scale, prior.trunk, None, prior.metadata)
+        prior = prior.regression_alone()
     arkit = arkit or default_arkit()
     native = Fraction(prior.config.fps)
     features = encode_speech(audio, native, encoder=encoder, progress=SubProgress(progress, 0.0, 0.5))

@@ -21,7 +21,7 @@ from ..speech.weights import load_encoder
 from ..types import AudioTrack, MotionTrack, SpeakingStyle
 from .channels import INDEX, to_expression
 from .config import SpeakConfig
-from .lips import part_lips, shut_lips
+from .lips import shut_lips
 from .prior import ExpressionPrior, load_prior, load_style_prior
 from .regression import Heard
 from .rest import rest_weight, silent_frames
@@ -63,6 +63,7 @@ class SpeechStream:
         self._rate, self._style, self._settings = sample_rate, style, settings or SpeakConfig()
         styled = style is not None and style.token is not None
         self._prior = prior or (load_style_prior() if styled else load_prior())
+        self._token = style.token if style is not None and self._prior.config.style_width else None
         self._arkit, self._encoder = arkit or default_arkit(), load_encoder()
         if self._prior.config.fps != FPS:
             raise InvalidInputError(
@@ -115,13 +116,14 @@ class SpeechStream:
         reach = 12  # frames to each side that the trunk looks at: at the live end the last one is held
         held = torch.cat([values, values[-1:].expand(reach, -1)])
         heard = self._prior.hear(held)
-        closure = torch.sigmoid(heard.closure[0, offset : len(values)])
-        regression = self._prior.scale.restore(heard.channels[0, offset : len(values)])
-        channels = regression
+        closure = self._prior.closure(held, heard)[offset : len(values)]
+        regression = heard.channels[0, offset : len(values)]
         if self._prior.denoiser is not None:
             scores = self._denoise(heard, offset, len(values) - offset)
             self._previous = torch.cat([self._previous, scores[:, :count]], 1)[:, -self._previous.shape[1] :]
-            channels = part_lips(self._prior.scale.restore(scores[0]), regression, closure)
+            channels = self._prior.settled(scores[0], regression, closure, self._settings, self._token is None)
+        else:
+            channels = self._prior.scale.restore(regression)
         channels = shut_lips(channels, closure, self._settings.closure_at)
         self._loudest_db = max(self._loudest_db, float(level.max()))
         below = max(
@@ -140,8 +142,7 @@ class SpeechStream:
     def _denoise(self, heard: Heard, offset: int, count: int) -> Tensor:
         """Scores [1, count, 13] that continue the frames handed out so far."""
         p = self._prior.config.previous
-        style = None if self._style is None or not self._prior.config.style_width else self._style.token
-        condition = self._prior.style_condition(None, style)
+        condition = self._prior.style_condition(None, self._token)
         predict = self._prior.predictor(heard, condition, self._settings.guidance)
         first = self.frames_out
         while self._noise_first + self._noise.shape[1] < first + count:  # the same noise as of the whole file

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ggtalker_core.expression.channels import lip_gap_mm
-from ggtalker_core.expression.lips import part_lips, shut_lips, smoothstep
+from ggtalker_core.expression.lips import part_lips, shut_lips, smoothstep, stand_out
 
 
 def open_mouth(jaw=0.2, frames=4):
@@ -35,3 +35,10 @@ def test_open_lips_are_left_alone():
 
 def test_smoothstep():
     assert torch.allclose(smoothstep(torch.tensor([-1.0, 0.0, 0.5, 1.0, 2.0])), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]))
+
+
+def test_closures_stand_out_from_their_flanks():
+    out = stand_out(torch.tensor([0.0, 0.4, 0.8, 0.4, 0.0, 0.0, 0.0, 0.6]))
+    assert out.tolist() == pytest.approx([0.0, 0.025, 0.8, 0.025, 0.0, 0.0, 0.0, 0.6])
+    plateau = torch.tensor([0.0, 0.9, 0.9, 0.9, 0.0])
+    assert torch.allclose(stand_out(plateau), plateau)
