@@ -17,7 +17,7 @@ from .. import __version__
 from ..errors import IncompatibleFileError
 from ..gaussians.avatar_renderer import rest_vertices
 from ..gaussians.drive import same_branch
-from ..gaussians.rigging import Rig, make_rig, surface_points, triangle_areas, triangle_frames
+from ..gaussians.rigging import Rig, make_rig, triangle_areas
 from ..gaussians.texels import Texels, initial_texels, read_map, write_map
 from ..progress import Progress, SubProgress, patiently, silent
 from ..types import Avatar, AvatarInfo
@@ -34,7 +34,7 @@ from .optimise import Fitter, StepReport
 from .own_voice import PriorOpening, prior_opening
 from .pace import Throttle, TimeLeft
 from .preparation import Prepared, prepare
-from .prior import drawn_texels, map_prior, steps_m
+from .prior import drawn_texels, map_prior, stretch
 from .style import speaking_style
 from .sway import hair_sway
 
@@ -42,8 +42,7 @@ if TYPE_CHECKING:
     from ..head import HeadModel, UVLayout
     from ..types import ConsentRecord, ReferenceClip, Track
 
-_REACH = 0.55  # standard deviation of a texel as a share of the way to its neighbour, at least
-_REACH_MAX_M = 0.008  # of that way
+_REACH = 0.6  # standard deviation of a texel as a share of the way to its neighbour, at least
 _HIDDEN_LOGIT = -12.0  # of texels that are not drawn
 _PREPARED, _FITTED, _PAINTED = 0.12, 0.85, 0.97  # shares of the progress bar
 INPAINTER = "body-inpainter"  # as a stage
@@ -191,8 +190,8 @@ class _Adaptation:
         look = first_colors(head, track, prepared.store, layout, rig, offset, self.sway)
         points = layout.points(rest[None], head.faces)[0]
         drawn = drawn_texels(layout, head, points, prepared.chin_m)
-        frames = triangle_frames(rest, rig.used)[rig.texel_triangle]
-        reach = _REACH * steps_m(layout, surface_points(rig, rest[None])[0], frames).clamp_max(_REACH_MAX_M)  # [N, 2]
+        wider = stretch(head.template_m, rest, rig.used)[rig.texel_triangle]  # [N, 2]
+        reach = (_REACH * layout.spacing_m[:, None] * wider).clamp_max(config.gaussians.scale_most_m)
         if self.resume is not None:
             texels = read_map(self.resume.gaussian_map.clone(), layout)
         else:
@@ -203,7 +202,7 @@ class _Adaptation:
             flat = texels.log_scale[:, [0, 2]]
             texels.log_scale[:, [0, 2]] = torch.maximum(flat, reach.clamp_min(1e-6).log())
         hair = (offset.norm(dim=1)[head.faces[layout.triangle]] * layout.barycentric).sum(1)
-        prior = map_prior(layout, head, drawn, points, hair, reach.amax(1), look, config.gaussians, config.weights)
+        prior = map_prior(layout, head, drawn, points, hair, reach, look, config.gaussians, config.weights)
         parameters = FrameParameters(track, prepared.store.indices, config.rates)
         fitter = Fitter(
             head, track.shape, offset, _rows(rig, drawn), _texel_rows(texels, drawn), prior, prepared.store, parameters,

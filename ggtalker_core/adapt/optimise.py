@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ..types import HairSway
 
 _DECAY = 0.1  # learning rate at the end of a stage, as a share of its start
+_TINY_M = 1e-6
+_FINE = 128  # texels along a side that are small enough
 _MLP = ("features", "w1", "b1", "wc", "w2", "b2", "w3", "b3")
 
 
@@ -73,6 +76,11 @@ class Fitter:
         self._random = np.random.default_rng(config.seed)
         self._order: list[int] = []
         self._steps = 0
+        coarse = max(1.0, _FINE / config.uv_size)  # few texels must be large to meet
+        self._most = torch.tensor(math.log(config.gaussians.scale_most_m * coarse), device=device)
+        least = self.prior.scale_min_m.clamp_min(_TINY_M).log()
+        nothing = torch.full_like(least[:, 0], math.log(_TINY_M))
+        self._least = torch.minimum(torch.stack([least[:, 0], nothing, least[:, 1]], dim=1), self._most)  # [N, 3]
 
     def run(self, report: Callable[[StepReport], None]) -> None:
         """All stages; `report` is called after every step and may raise to stop."""
@@ -149,6 +157,8 @@ class Fitter:
             rows = int(self.store.landmarks[k, CHIN, 1]) // 2
             (weights.solid * hole_loss(side.alpha[0, ..., 0], rows)).backward()
         optimizer.step()
+        with torch.no_grad():
+            self.texels.log_scale.clamp_(self._least, self._most)
         if leaves is not None:
             self.parameters.step(k, leaves, decay)
         return float(loss.l1), float(loss.dssim)

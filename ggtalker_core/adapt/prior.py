@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .colors import FirstLook
 
 _FAR_M = 0.015  # neighbours on the page further apart than this in space do not pull at each other
-_TORN_M = 0.02  # texels further apart are not joined by skin or hair
 _SEEN = 0.10  # visibility at which a texel counts as fully seen
 _INNER = ("teeth_upper", "teeth_lower", "tongue", "cavity", "socket", "eyes")
 _INNER_OFFSET_M = 1.0e-3
@@ -25,6 +24,7 @@ _LIP_OFFSET_M = 3.0e-3
 _LIP_SLACK = 0.15  # gloss and shade of lips, but not teeth
 _LIP_INNER = 0.035  # of the page: so near the inside of the mouth a lip's texel may face the teeth
 _RIM = 0.02
+_LEAST = 0.9  # of what reaches the neighbours
 _OPAQUE = ("lips", "face", "nose", "lids")
 _BARE_M = 0.004  # hair shorter than this leaves skin
 _SIDES = ("scalp", "ears", "neck")
@@ -51,7 +51,7 @@ def map_prior(
     drawn: Tensor,  # [N] bool
     points_m: Tensor,  # [N, 3] on the neutral head
     hair_m: Tensor,  # [N] length of the hair offset
-    spread_m: Tensor,  # [N] how large a texel has to be to reach its neighbours
+    spread_m: Tensor,  # [N, 2] how large a texel has to be in its triangle to reach its neighbours
     look: FirstLook,
     limits: GaussianConfig,
     weights: Weights,
@@ -70,7 +70,9 @@ def map_prior(
     throat = region_mask(layout, head, "neck") & (hair_m < _BARE_M)
     opaque = (region_mask(layout, head, *_OPAQUE) & ~rim) | sides | throat
     scale = torch.where(scalp, limits.scale_max_scalp_m + 0.1 * hair_m, torch.tensor(limits.scale_max_m))
-    scale = torch.maximum(scale, spread_m)
+    scale = torch.maximum(scale, spread_m.amax(1))
+    # Seen at a slant only, a texel shrinks until it shows nothing wrong: from the side that is a hole.
+    slant = (2 - 2 * look.visibility / _SEEN).clamp(0, 1) * ~inner
     pairs = _neighbours(layout, points_m)
     pairs = pairs[drawn[pairs].all(1)]
     same_side = inner[pairs[:, 0]] == inner[pairs[:, 1]]
@@ -84,6 +86,7 @@ def map_prior(
     return MapPrior(
         offset_max_m=offset[drawn],
         scale_max_m=scale[drawn],
+        scale_min_m=(_LEAST * slant[:, None] * spread_m)[drawn],
         opaque=opaque[drawn].float(),
         color=look.color[drawn],
         color_slack=slack[drawn],
@@ -93,17 +96,22 @@ def map_prior(
     )
 
 
-def steps_m(layout: UVLayout, points_m: Tensor, frames: Tensor) -> Tensor:
-    """How far the neighbours on the page lie along both tangents of each texel's triangle, [N, 2].
+def stretch(template_m: Tensor, rest_m: Tensor, triangles: Tensor) -> Tensor:
+    """How far apart things of distance 1 on the template [V, 3] lie on the person [V, 3], along the first edge and
+    across it, for each of the triangles [U, 3]: [U, 2]."""
+    edge, along, height = _shape_of(template_m, triangles)
+    edge_now, along_now, height_now = _shape_of(rest_m, triangles)
+    longer = edge_now / edge
+    sheared = (along_now - along * longer) / height
+    return torch.stack([(longer.square() + sheared.square()).sqrt(), height_now / height], dim=1)
 
-    `points_m` [N, 3] are the texels on the person, `frames` [N, 3, 3] the axes edge, normal, edge x normal as columns.
-    """
-    pairs = _neighbours(layout, points_m, _TORN_M)
-    both = torch.cat([pairs, pairs.flip(1)])
-    apart = points_m[both[:, 1]] - points_m[both[:, 0]]
-    along = (apart[:, None] @ frames[both[:, 0]])[:, 0, [0, 2]].abs()  # [P, 2]
-    out = torch.zeros(layout.count, 2)
-    return out.scatter_reduce(0, both[:, :1].expand(-1, 2), along, "amax")
+
+def _shape_of(vertices: Tensor, triangles: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Length of the first edge, the third corner's place along it and its height over it, [U] each."""
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    edge = (b - a).norm(dim=-1).clamp_min(1e-6)
+    along = ((c - a) * (b - a)).sum(-1) / edge
+    return edge, along, (torch.linalg.cross(b - a, c - a).norm(dim=-1) / edge).clamp_min(1e-6)
 
 
 def _near_mouth(layout: UVLayout, head: HeadModel) -> Tensor:
@@ -117,7 +125,7 @@ def _near_mouth(layout: UVLayout, head: HeadModel) -> Tensor:
     return near
 
 
-def _neighbours(layout: UVLayout, points_m: Tensor, far_m: float = _FAR_M) -> Tensor:
+def _neighbours(layout: UVLayout, points_m: Tensor) -> Tensor:
     """Pairs of texels side by side on the page and near each other in space, [P, 2]."""
     side = layout.size
     page = torch.full((side, side), -1, dtype=torch.long)
@@ -127,7 +135,7 @@ def _neighbours(layout: UVLayout, points_m: Tensor, far_m: float = _FAR_M) -> Te
     down = torch.stack([page[:-1].flatten(), page[1:].flatten()], 1)
     pairs = torch.cat([across, down])
     pairs = pairs[(pairs >= 0).all(1)]
-    return pairs[(points_m[pairs[:, 0]] - points_m[pairs[:, 1]]).norm(dim=1) < far_m]
+    return pairs[(points_m[pairs[:, 0]] - points_m[pairs[:, 1]]).norm(dim=1) < _FAR_M]
 
 
 def _page_weights(cells: Tensor, weight: Tensor, side: int) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,9 @@
 """The avatar file: one NAME.avatar.safetensors with JSON metadata. Never a pickle.
 
 Tensors: gaussians.map, head.shape, head.offset_m, style.*, body.* (encoded images as one uint8 blob with offsets,
-the loop's track), camera.intrinsics_px, thumbnail, color.* when there is a colour network. A checkpoint of an
-adaptation is the same file, so it can be looked at and resumed.
+the loop's track), camera.intrinsics_px, thumbnail, color.* when there is a colour network, inpainter.* with
+a Body Inpainter, hair_sway.* where hair follows the pose in its own way. A checkpoint of an adaptation is the same
+file, so it can be looked at and resumed.
 """
 
 from __future__ import annotations

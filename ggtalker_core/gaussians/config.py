@@ -19,6 +19,7 @@ class GaussianConfig:
     offset_max_scalp_m: float = 12.0e-3  # hair
     scale_max_m: float = 2.5e-3
     scale_max_scalp_m: float = 6.0e-3
+    scale_most_m: float = 6.0e-3  # no Gaussian ever becomes larger: large ones are soft hems and rays from the side
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,14 @@ def test_nothing_is_drawn_below_the_neck_line(fitted):
     assert opacity[neck & (points[:, 1] > -0.09)].mean() > 0.3
 
 
+def test_no_gaussian_becomes_large(fitted):
+    config = AdaptConfig.tiny()
+    most = config.gaussians.scale_most_m * 128 / config.uv_size
+    used = fitted.gaussian_map[6:10].abs().sum(0) > 0
+    shown = used & (fitted.gaussian_map[13] > -11.0)
+    assert float(fitted.gaussian_map[3:6, shown].exp().max()) < 1.001 * most
+
+
 def test_same_seed_same_avatar(scene):
     a, b = (adapt_avatar(scene.clip, scene.track, AdaptConfig.tiny(), matte_of=scene.matte_of()) for _ in range(2))
     assert torch.equal(a.gaussian_map, b.gaussian_map)

@@ -12,6 +12,7 @@ from ggtalker_core.adapt.frames import FrameCollector, FrameStore
 from ggtalker_core.adapt.geometry import NeckLine, chin_height_m, frame_vertices, plan_crops, project
 from ggtalker_core.adapt.hair import vertex_normals
 from ggtalker_core.adapt.matting import refined_matte
+from ggtalker_core.adapt.prior import stretch
 from ggtalker_core.adapt.solid import hole_loss, turned
 from ggtalker_core.adapt.sway import hair_sway
 from ggtalker_core.gaussians.sway import pose_features, sway_offset
@@ -136,3 +137,12 @@ def test_turned_heads_keep_their_middle_and_their_size():
     before, after = ((p[:, 1:] - p[:, :-1]).norm(dim=-1) for p in (points, moved))
     assert torch.allclose(before, after, atol=1e-5)
     assert float((moved - points).norm(dim=-1).max()) > 0.02
+
+
+def test_stretched_triangles_tell_by_how_much_in_both_directions():
+    flat = torch.tensor([[0.0, 0, 0], [2.0, 0, 0], [0.5, 1.0, 0]])
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))[0]
+    wide = (flat * torch.tensor([3.0, 0.5, 1.0])) @ turn.T
+    triangles = torch.tensor([[0, 1, 2]])
+    assert torch.allclose(stretch(flat, wide, triangles), torch.tensor([[3.0, 0.5]]), atol=1e-5)
+    assert torch.allclose(stretch(flat, flat @ turn.T, triangles), torch.ones(1, 2), atol=1e-5)

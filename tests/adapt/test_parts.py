@@ -75,7 +75,9 @@ def test_map_prior_knows_limits_neighbours_and_blind_spots():
     scalp = region_mask(layout, head, "scalp")
     visibility[scalp] = 0.0
     look = FirstLook(torch.full((n, 3), 0.5), visibility)
-    prior = map_prior(layout, head, drawn, points, torch.zeros(n), torch.zeros(n), look, GaussianConfig(), Weights())
+    prior = map_prior(
+        layout, head, drawn, points, torch.zeros(n), torch.full((n, 2), 1e-3), look, GaussianConfig(), Weights()
+    )
     assert prior.cell.shape == (int(drawn.sum()),) and int(prior.cell.max()) < layout.size**2
     shown = torch.zeros(layout.size**2, dtype=torch.bool)
     shown[prior.cell] = True
