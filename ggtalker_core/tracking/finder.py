@@ -88,7 +88,7 @@ class FaceFinder:
     ) -> FoundFaces:
         """Follow one face through `frames` ([H, W, 3] each, read once, 16 held at a time)."""
         state, found, steadier = _Following(), list[_Found](), Steadier(self._flow)
-        done = 0
+        kept, done = _Kept(total), 0
         for chunk in _chunks(frames, _CHUNK):
             results = self._chunk(chunk, len(found), state)
             steady: list[NDArray[np.floating] | None] = []
@@ -96,10 +96,11 @@ class FaceFinder:
                 for i, (frame, result) in enumerate(zip(chunk, results), len(found)):
                     steady += steadier.add(frame, result.points, i in state.cuts)
             found += results
-            done = _replace(found, done, steady)
+            before, done = done, _replace(found, done, steady) if self._flow > 0 else len(found)
+            kept.take(found, before, done)
             progress(len(found), max(total, len(found)), f"landmarks: frame {len(found)}")
-        _replace(found, done, steadier.rest())
-        return _gather(found, state.cuts)
+        kept.take(found, done, _replace(found, done, steadier.rest()))
+        return kept.gathered(found, state.cuts)
 
     def matte(self, frame: NDArray[np.uint8], landmarks_px: NDArray[np.floating] | None = None) -> NDArray[np.uint8]:
         """How much of each pixel is the person, [H, W] 0..255; with landmarks only the part joined to that face."""
@@ -262,22 +263,42 @@ def _chunks(frames: Iterable[NDArray[np.uint8]], size: int) -> Iterator[list[NDA
         yield chunk
 
 
-def _gather(found: list[_Found], cuts: list[int]) -> FoundFaces:
-    """Lists of frames to tensors."""
-    import numpy as np
-    import torch
+class _Kept:
+    """Finished landmarks in one array: a long clip's are held once."""
 
-    n = len(found)
-    landmarks = np.zeros((n, N_MESH + 10, 2), np.float32)
-    portraits = np.zeros((n, _PORTRAIT_PX, _PORTRAIT_PX), np.uint8)
-    for i, result in enumerate(found):
-        if result.points is not None and result.portrait is not None:
-            landmarks[i], portraits[i] = result.points, result.portrait
-    return FoundFaces(
-        landmarks_px=torch.from_numpy(landmarks),
-        score=torch.tensor([r.score for r in found], dtype=torch.float32),
-        valid=torch.tensor([r.points is not None for r in found], dtype=torch.bool),
-        cuts=tuple(cuts),
-        faces_seen=torch.tensor([r.faces for r in found], dtype=torch.int64),
-        portraits=portraits,
-    )
+    def __init__(self, total: int):
+        """Room for `total` frames (more are welcome)."""
+        import numpy as np
+
+        self._landmarks = np.zeros((total, N_MESH + 10, 2), np.float32)
+        self._portraits = np.zeros((total, _PORTRAIT_PX, _PORTRAIT_PX), np.uint8)
+        self._valid = np.zeros(total, np.bool_)
+
+    def take(self, found: list[_Found], start: int, stop: int) -> None:
+        """Move the pictures and points of the frames start..stop out of `found`."""
+        import numpy as np
+
+        if stop > len(self._valid):
+            more = max(stop - len(self._valid), _CHUNK, len(self._valid) // 4)
+            for name in ("_landmarks", "_portraits", "_valid"):
+                now = getattr(self, name)
+                setattr(self, name, np.concatenate([now, np.zeros((more, *now.shape[1:]), now.dtype)]))
+        for i in range(start, stop):
+            result = found[i]
+            if result.points is not None and result.portrait is not None:
+                self._landmarks[i], self._portraits[i], self._valid[i] = result.points, result.portrait, True
+            result.points = result.portrait = None
+
+    def gathered(self, found: list[_Found], cuts: list[int]) -> FoundFaces:
+        """All of it as tensors."""
+        import torch
+
+        n = len(found)
+        return FoundFaces(
+            landmarks_px=torch.from_numpy(self._landmarks[:n]),
+            score=torch.tensor([r.score for r in found], dtype=torch.float32),
+            valid=torch.from_numpy(self._valid[:n]),
+            cuts=tuple(cuts),
+            faces_seen=torch.tensor([r.faces for r in found], dtype=torch.int64),
+            portraits=self._portraits[:n],
+        )

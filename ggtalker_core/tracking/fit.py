@@ -38,6 +38,7 @@ from .topology import (
     OUTER_EYE_RIGHT,
     OVAL,
 )
+from .windows import LONG, samples, share_of, windows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,6 +69,18 @@ class Landmarks:
         across = self.points_px[:, OUTER_EYE_RIGHT] - self.points_px[:, OUTER_EYE_LEFT]
         return float(across[self.valid].norm(dim=-1).median())
 
+    def part(self, start: int, stop: int) -> Landmarks:
+        """The frames start..stop."""
+        joined = self.joined[start : max(stop - 1, start)]
+        return Landmarks(self.points_px[start:stop], self.valid[start:stop], joined, self.size_px)
+
+    def some(self, indices: Tensor) -> Landmarks:
+        """Single frames, which do not belong together."""
+        import torch
+
+        apart = torch.zeros(max(len(indices) - 1, 0), dtype=torch.bool)
+        return Landmarks(self.points_px[indices], self.valid[indices], apart, self.size_px)
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -76,8 +89,8 @@ class Fitted:
     person: Person
     motion: Motion
     eyes_rad: Tensor  # [T, 6]
-    error_px: Tensor  # [T, 468]
-    flat_px: Tensor  # [T, 468, 2] the model's landmarks in the frame
+    error_px: Tensor  # [T, 468]; half precision for long clips
+    flat_px: Tensor  # [T, 468, 2] the model's landmarks in the frame; [0, 468, 2] for long clips
 
 
 class _Pulse:
@@ -105,6 +118,60 @@ def fit_landmarks(
 
     `start`: an earlier fit of the same landmarks, whose person is kept (only the motion is fitted again).
     """
+    if len(landmarks.valid) <= LONG:
+        return _fit_whole(head, landmarks, config, used, tick, start)
+    return _fit_in_windows(head, landmarks, config, used, tick, start)
+
+
+def _fit_in_windows(
+    head: HeadModel, landmarks: Landmarks, config: TrackConfig, used: Tensor | None,
+    tick: Callable[[float], None] | None, start: Fitted | None,
+) -> Fitted:  # fmt: skip
+    """The person from frames spread over the clip, then the motion window by window."""
+    import torch
+
+    if start is None:
+        chosen = landmarks.some(samples(landmarks.valid))
+        short = dataclasses.replace(config, motion_iterations=1, steady=0.0)
+        person = _fit_whole(head, chosen, short, used, share_of(tick, 0.0, 0.3), None).person
+    else:
+        person = start.person
+    parts: list[Fitted] = []
+    nothing = torch.zeros(0, N_MESH, 2)
+    for first, keep, stop in windows(landmarks.valid):
+        own = landmarks.part(first, stop)
+        near = known_motion(head, own, person) if start is None else start.motion.part(first, stop)
+        begun = Fitted(person, near, near.jaw_rad.repeat(1, 2), own.points_px[..., 0], own.points_px)
+        part = _fit_whole(head, own, config, used, None, begun)
+        if tick is not None:
+            tick(0.3 + 0.7 * keep.stop / len(landmarks.valid))
+        inside = slice(keep.start - first, keep.stop - first)
+        motion = part.motion.part(inside.start, inside.stop)
+        parts.append(Fitted(part.person, motion, part.eyes_rad[inside], part.error_px[inside].half(), nothing))
+    motion = Motion(*(torch.cat([getattr(p.motion, f.name) for p in parts]) for f in dataclasses.fields(Motion)))
+    eyes, error = (torch.cat([getattr(p, name) for p in parts]) for name in ("eyes_rad", "error_px"))
+    return Fitted(parts[0].person, motion, eyes, error, nothing)
+
+
+def known_motion(head: HeadModel, landmarks: Landmarks, person: Person) -> Motion:
+    """Poses in closed form for a known person, faces at rest; frames without a face as the nearest one with."""
+    import torch
+
+    model = face_model(head, torch.arange(N_MESH)).personal(person.shape, person.bias_m)
+    points = landmarks.centred_px[:, :N_MESH]
+    motion = first_motion(model.mean_m.sum(0), points, person.focal_px)
+    good, frames = landmarks.valid.nonzero().flatten(), torch.arange(len(points))
+    after = torch.searchsorted(good, frames).clamp(max=len(good) - 1)
+    before = (after - 1).clamp(min=0)
+    nearer = (frames - good[before]).abs() <= (good[after] - frames).abs()
+    return motion.take(torch.where(nearer, good[before], good[after]))
+
+
+def _fit_whole(
+    head: HeadModel, landmarks: Landmarks, config: TrackConfig, used: Tensor | None,
+    tick: Callable[[float], None] | None, start: Fitted | None,
+) -> Fitted:  # fmt: skip
+    """All frames at once."""
     import torch
 
     everything = torch.arange(N_MESH, device=landmarks.points_px.device)

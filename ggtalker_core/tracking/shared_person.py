@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInputError
-from .face_model import face_model
-from .fit import Fitted, Landmarks
+from .fit import Fitted, Landmarks, known_motion
 from .identity_fit import Person
 from .refine import Look
 from .skin import Appearance
-from .start import first_motion
 from .topology import N_MESH
 
 if TYPE_CHECKING:
@@ -24,8 +22,6 @@ def known_person(head: HeadModel, landmarks: Landmarks, shared: Track, config: T
 
     Raises InvalidInputError where the pictures are of another size, so that the focal length means something else.
     """
-    import torch
-
     if tuple(shared.size_px) != tuple(landmarks.size_px):
         raise InvalidInputError(
             f"The shared track is of frames of {shared.size_px[0]}x{shared.size_px[1]}, these are "
@@ -33,16 +29,8 @@ def known_person(head: HeadModel, landmarks: Landmarks, shared: Track, config: T
         )
     bias = shared.bias_m if shared.bias_m is not None else shared.shape.new_zeros(N_MESH, 3)
     person = Person(shared.shape, float(shared.intrinsics_px[0, 0]), bias)
-    model = face_model(head, torch.arange(N_MESH)).personal(person.shape, person.bias_m)
-    points = landmarks.centred_px[:, :N_MESH]
-    motion = first_motion(model.mean_m.sum(0), points, person.focal_px)
-    good = landmarks.valid.nonzero().flatten()
-    frames = torch.arange(len(points))
-    after = torch.searchsorted(good, frames).clamp(max=len(good) - 1)
-    before = (after - 1).clamp(min=0)
-    nearer = (frames - good[before]).abs() <= (good[after] - frames).abs()
-    nearest = torch.where(nearer, good[before], good[after])
-    return Fitted(person, motion.take(nearest), points.new_zeros(len(points), 6), points[..., 0], points)
+    motion, points = known_motion(head, landmarks, person), landmarks.points_px
+    return Fitted(person, motion, motion.jaw_rad.repeat(1, 2), points[..., 0], points)
 
 
 def known_look(shared: Track) -> Look | None:

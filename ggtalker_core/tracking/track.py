@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..head import HeadModel
 
 _FINDING, _FINDING_FULL = 0.7, 0.3  # shares of the progress bar
+_BLOCK = 1024  # frames looked at together
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,12 @@ def _given(landmarks: Tensor, clip: ReferenceClip) -> _Usable:
             f"'{clip.name}' has {clip.count} frames but landmarks were given for {len(landmarks)}: "
             "detect them on the frames of this very clip (same trim, same frame rate)."
         )
-    finite = landmarks.isfinite().flatten(1).all(1)
-    valid = finite & (landmarks.nan_to_num().flatten(1).abs().amax(1) > 0)
-    points = torch.where(valid[:, None, None], landmarks, torch.zeros_like(landmarks)).float()
+    blocks = landmarks.split(_BLOCK)  # a long clip's landmarks are not copied as a whole
+    finite = torch.cat([b.isfinite().flatten(1).all(1) for b in blocks])
+    valid = finite & torch.cat([b.nan_to_num().flatten(1).abs().amax(1) > 0 for b in blocks])
+    points = landmarks.float()
+    if not bool(valid.all()):
+        points = torch.where(valid[:, None, None], points, torch.zeros_like(points))
     joined = torch.ones(max(len(valid) - 1, 0), dtype=torch.bool)
     return _Usable(Landmarks(points, valid, joined, clip.size_px), valid, (Shot(0, len(valid), 0),), (), 1)
 
@@ -167,7 +171,9 @@ def _require_faces(usable: _Usable, clip: ReferenceClip, config: TrackConfig) ->
 
 def _poor(fitted: Fitted, landmarks: Landmarks, config: TrackConfig) -> Tensor:
     """Frames [T] whose landmarks no head explains: what was found there is not the face."""
-    percent = fitted.error_px.mean(1) / landmarks.iod_px() * 100
+    import torch
+
+    percent = fitted.error_px.mean(1, dtype=torch.float32) / landmarks.iod_px() * 100
     return landmarks.valid & (percent > config.worst_error)
 
 
@@ -178,7 +184,7 @@ def _track(
     import torch
 
     landmarks, valid = usable.landmarks, usable.landmarks.valid
-    error = torch.where(valid, fitted.error_px.mean(1), torch.zeros_like(fitted.error_px[:, 0]))
+    error = torch.where(valid, fitted.error_px.mean(1, dtype=torch.float32), torch.zeros(len(valid)))
     focal = fitted.person.focal_px
     width, height = landmarks.size_px
     intrinsics = torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
@@ -222,10 +228,14 @@ def _bridged(points: Tensor, valid: Tensor) -> Tensor:
     """Landmarks [T, 478, 2] with frames that are not valid put on the straight line between their neighbours."""
     import torch
 
-    frames = torch.arange(len(valid), device=valid.device)
+    frames = (~valid).nonzero()[:, 0]
+    if not len(frames):
+        return points
     good = valid.nonzero()[:, 0]
     after = torch.searchsorted(good, frames).clamp(max=len(good) - 1)
     before = (after - (good[after] > frames).long()).clamp(min=0)
     a, b = good[before], good[after]
     share = ((frames - a).float() / (b - a).clamp(min=1)).clamp(0, 1)[:, None, None]
-    return points[a] * (1 - share) + points[b] * share
+    bridged = points.clone()
+    bridged[frames] = points[a] * (1 - share) + points[b] * share
+    return bridged
