@@ -65,8 +65,9 @@ def music(n: int, rng: np.random.Generator) -> Sound:
     t = np.arange(n) / RATE
     x = np.zeros(n, np.float32)
     for i in range(0, n, RATE // 2):
+        part = t[i : i + RATE // 2]
         for f in 110 * 2 ** (rng.integers(0, 36, 3) / 12):
-            x[i : i + RATE // 2] += np.sin(2 * np.pi * f * t[i : i + RATE // 2]) * np.exp(-3 * t[: RATE // 2])
+            x[i : i + RATE // 2] += np.sin(2 * np.pi * f * part) * np.exp(-3 * t[: len(part)])
     return (x / (x.std() + 1e-9)).astype(np.float32)
 
 
