@@ -3,10 +3,14 @@ photometric mode gains (tracking_photo.py); and accuracy on drawn clips whose tr
 
 python benchmarks/run.py tracking          all of it; clips are found under GGTALKER_MEDIA or ../shared/media
 python benchmarks/tracking.py one CLIP     one clip, as JSON (each clip is measured in a process of its own)
+python benchmarks/tracking.py only NAME... measures these anew (stems of clips, photo:STEM, scenes of drawn clips,
+                                           long_clip) and puts their rows into benchmarks/results/tracking.json
+python benchmarks/tracking.py long COUNT   peak memory of a clip of so many frames, landmarks given, as JSON
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import resource
@@ -42,6 +46,7 @@ ROWS: dict[str, tuple[str, float | None, str]] = {
     "frames_with_face": ("share", None, ""),
     "cpu_per_frame": ("CPU s", None, ""),
     "wall": ("s", None, ""),
+    "frames_per_second": ("detection and fit by the clock, two cores", 25.0, ">="),
     "peak_memory": ("MB", 1500.0, "<="),
 }
 
@@ -75,19 +80,84 @@ TRUTH_ROWS: dict[str, tuple[str, float | None, str]] = {
 }
 
 
-def rows() -> dict[str, dict[str, Any]]:
-    """One row per clip and measure; clips that are missing say so."""
+def rows(only: tuple[str, ...] = ()) -> dict[str, dict[str, Any]]:
+    """One row per clip and measure; clips that are missing say so. `only`: these names."""
     here = Path(__file__).resolve().parent
     drawn = Path(os.environ.get("GGTALKER_DRAWN", Path(tempfile.gettempdir()) / "ggtalker_drawn"))
+
+    def wanted(name: str) -> bool:
+        return not only or name in only
+
     out: dict[str, dict[str, Any]] = {}
     for name in CLIPS:
-        out |= _real([__file__, "one"], MEDIA / name, ROWS)
+        if wanted(Path(name).stem):
+            out |= _real([__file__, "one"], MEDIA / name, ROWS)
     for name in PHOTO_CLIPS:
-        out |= _real([str(here / "tracking_photo.py")], MEDIA / name, PHOTO_ROWS)
+        if wanted("photo:" + Path(name).stem):
+            out |= _real([str(here / "tracking_photo.py")], MEDIA / name, PHOTO_ROWS)
     for name in TRUTH_SCENES:
-        values, note = _called([str(here / "tracking_truth.py"), name, str(drawn)])
-        out |= truth_rows(name, values, note)
+        if wanted(name):
+            values, note = _called([str(here / "tracking_truth.py"), name, str(drawn)])
+            out |= truth_rows(name, values, note)
+    if wanted("long_clip"):
+        short, note = _called([__file__, "long", "500"])
+        long, _ = _called([__file__, "long", "15000"])
+        both = {"memory_20_s": short["peak_memory"], "memory_10_min": long["peak_memory"]} if short and long else {}
+        ratio = {"memory_ratio": both["memory_10_min"] / both["memory_20_s"]} if both else {}
+        out |= table("long_clip", both | ratio, LONG_ROWS, note)
     return out
+
+
+LONG_ROWS: dict[str, tuple[str, float | None, str]] = {
+    "memory_20_s": ("MB, 500 frames", None, ""),
+    "memory_10_min": ("MB, 15,000 frames", None, ""),
+    "memory_ratio": ("times that of 20 s, mode fast, landmarks given", 1.1, "<="),
+}
+
+
+def long_clip(count: int) -> dict[str, float]:
+    """Peak memory of tracking `count` frames: the sample clip's landmarks to and fro, with noise."""
+    import torch
+
+    from ggtalker_core.tracking import FaceFinder, track_clip
+    from ggtalker_core.video import open_clip
+
+    torch.set_num_threads(1)
+    path = ROOT / "ggtalker_core" / "assets" / "sample" / "sample_clip.mp4"
+    clip = open_clip(path, end_s=2.0, max_side_px=256)
+    few = FaceFinder().detect_landmarks(clip.frames()).landmarks_px
+    turn = torch.arange(count) % (2 * len(few) - 2)
+    turn = torch.where(turn < len(few), turn, 2 * len(few) - 2 - turn)
+    points = torch.empty(count, *few.shape[1:])
+    generator = torch.Generator().manual_seed(0)
+    for i, k in enumerate(turn.tolist()):
+        points[i] = few[k] + 0.3 * torch.randn(few.shape[1:], generator=generator)
+    source = _Looped(clip.source, count)
+    track_clip(dataclasses.replace(clip, source=source), landmarks=points)
+    return {"peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Looped:
+    """A source that claims to be longer; its frames are not asked for where landmarks are given."""
+
+    inner: Any
+    count: int
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        return self.inner.size_px
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Any:
+        raise RuntimeError("landmarks are given")
+
+
+def put(found: dict[str, dict[str, Any]]) -> None:
+    """Replace rows in the stored results."""
+    path = ROOT / "benchmarks" / "results" / "tracking.json"
+    report = json.loads(path.read_text())
+    report["rows"] |= found
+    path.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def truth_rows(scene: str, values: dict[str, float], note: str = "") -> dict[str, dict[str, Any]]:
@@ -187,6 +257,7 @@ def one(path: Path) -> dict[str, float]:
         "frames_with_face": float(valid.float().mean()),
         "cpu_per_frame": cpu / track.count,
         "wall": wall,
+        "frames_per_second": track.count / wall,
         "peak_memory": peak,
     }
 
@@ -213,6 +284,11 @@ def _correlation(a: Any, b: Any) -> float:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
-    if len(sys.argv) != 3 or sys.argv[1] != "one":
+    if len(sys.argv) >= 3 and sys.argv[1] == "only":
+        put(rows(tuple(sys.argv[2:])))
+    elif len(sys.argv) == 3 and sys.argv[1] == "long":
+        print(json.dumps(long_clip(int(sys.argv[2]))))
+    elif len(sys.argv) == 3 and sys.argv[1] == "one":
+        print(json.dumps(one(Path(sys.argv[2]))))
+    else:
         raise SystemExit(__doc__)
-    print(json.dumps(one(Path(sys.argv[2]))))

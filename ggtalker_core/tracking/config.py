@@ -20,7 +20,7 @@ class TrackConfig:
     lip_weight: float = 4.0
     lid_weight: float = 2.0
     outline_weight: float = 0.3  # the detector slides along the outline of a turned face
-    lip_pair_weight: float = 8.0  # opening of the lips, each of nine pairs
+    lip_pair_weight: float = 16.0  # opening of the lips, each of nine pairs
     lid_pair_weight: float = 2.0
     robust: float = 3.0  # residual beyond which a landmark counts less
     # Priors.

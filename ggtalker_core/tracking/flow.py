@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SIDE, _WINDOW, _LEVELS = 256, 15, 2  # of the face picture, of the patch under a point, of the pyramid
 _RETURN_PX = 0.3  # in that picture: a flow that comes back farther off counts less
 # Times the usual strength. Where skin folds or is covered and uncovered the flow is no landmark's motion.
-_LIPS, _INNER, _LIDS = 0.1, 0.01, 0.04
+_LIPS, _INNER, _LIDS = 0.04, 0.0, 0.04
 _KEEP, _AHEAD = 64, 32  # frames that are finished together, and how many later ones are known by then
 
 
