@@ -146,7 +146,7 @@ def test_web_code_is_tiny_and_writes_text_only() -> None:
     assert scripts == list((ROOT / "web" / "js").glob("*.js")), "every .js under web is loaded by the page"
     for path in scripts:
         text = path.read_text()
-        assert len(text.splitlines()) < 120, path
+        assert len(text.splitlines()) < 200, path
         assert not re.search(
             r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(|https?:", text
         ), path

@@ -29,6 +29,8 @@ INNER_COLORS = {
     "cavity": (0.25, 0.10, 0.10),
     "socket": (0.45, 0.30, 0.27),
 }
+_LINING_FROM_M, _LINING_OVER_M = 0.006, 0.006  # from the lips inwards: where the walls take the colour of skin
+_LINING_POINTS = 4000  # of a region are enough to find near ones
 _ENOUGH = 0.004  # visibility below which a texel counts as unseen
 
 
@@ -60,7 +62,7 @@ def first_colors(
     is_inner = inner.isfinite().all(1)
     visibility = torch.where(is_inner, torch.zeros_like(visibility), visibility)
     color = _fill_unseen(color, visibility, layout, layout.region == head.regions.names.index("scalp"))
-    return FirstLook(torch.where(is_inner[:, None], inner, color), visibility)
+    return FirstLook(lined_mouth(torch.where(is_inner[:, None], inner, color), layout, head), visibility)
 
 
 def _mean_colors(
@@ -94,6 +96,27 @@ def _inner_colors(layout: UVLayout, head: HeadModel) -> Tensor:
     for name, rgb in INNER_COLORS.items():
         if name in names:
             out[layout.region == names.index(name)] = torch.tensor(rgb)
+    return out
+
+
+def lined_mouth(color: Tensor, layout: UVLayout, head: HeadModel) -> Tensor:
+    """Colours [N, 3] with the walls of the mouth, away from the lips, in the colour of the skin over them.
+
+    Where a smile folds the cheek, discs of skin turn on edge and what lies behind shows between them: a dark wall
+    would print stitches along the fold. Through the lips only the floor and the teeth are seen.
+    """
+    names = head.regions.names
+    if not {"cavity", "lips", "face"} <= set(names):
+        return color
+    points = layout.points(head.template_m[None], head.faces)[0]  # [N, 3]
+    walls, lips, face = (torch.nonzero(layout.region == names.index(n))[:, 0] for n in ("cavity", "lips", "face"))
+    lips, face = (rows[:: max(1, len(rows) // _LINING_POINTS)] for rows in (lips, face))
+    away = torch.cdist(points[walls], points[lips]).min(dim=1).values
+    share = ((away - _LINING_FROM_M) / _LINING_OVER_M).clamp(0, 1)[:, None]
+    share = share * share * (3 - 2 * share)
+    over = face[torch.cdist(points[walls], points[face]).argmin(dim=1)]
+    out = color.clone()
+    out[walls] = (1 - share) * color[walls] + share * color[over]
     return out
 
 

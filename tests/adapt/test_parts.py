@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ggtalker_core.adapt.body_loop import choose_loop, encode_jpeg, encode_png, find_loop, unbroken_runs
-from ggtalker_core.adapt.colors import FirstLook, first_colors
+from ggtalker_core.adapt.colors import INNER_COLORS, FirstLook, first_colors, lined_mouth
 from ggtalker_core.adapt.config import Rates, Weights
 from ggtalker_core.adapt.frame_parameters import NAMES, FrameParameters
 from ggtalker_core.adapt.frames import FrameCollector, choose_frames, emphasis_map, head_weight
@@ -244,6 +244,21 @@ def test_first_colours_are_those_of_the_pictures():
     assert torch.isfinite(look.color).all()
     back = region_mask(layout, head, "scalp") & (look.visibility < 1e-6)
     assert back.sum() > 20 and error[back].mean() < 0.25  # unseen hair is guessed from seen hair
+
+
+def test_behind_folds_of_the_cheek_there_is_skin_and_between_the_lips_the_dark():
+    head, layout = load_head(), uv_layout(64)
+    color = torch.full((layout.count, 3), 0.8)
+    color[region_mask(layout, head, "cavity")] = torch.tensor(INNER_COLORS["cavity"])
+    lined = lined_mouth(color, layout, head)
+    points = layout.points(head.template_m[None], head.faces)[0]
+    away = torch.cdist(points, points[region_mask(layout, head, "lips")]).min(1).values
+    walls = region_mask(layout, head, "cavity")
+    assert lined[walls & (away > 0.013)].min() > 0.79 and (walls & (away > 0.013)).sum() > 5
+    assert torch.equal(lined[walls & (away < 0.005)], color[walls & (away < 0.005)])
+    assert torch.equal(lined[~walls], color[~walls])
+    flame = dataclasses.replace(head, regions=dataclasses.replace(head.regions, names=("face",)))
+    assert torch.equal(lined_mouth(color, layout, flame), color)
 
 
 def test_only_the_visited_frame_moves_and_shared_drift_is_taken_out():
