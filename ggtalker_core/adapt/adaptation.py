@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _REACH = 0.6  # standard deviation of a texel as a share of the way to its neighbour, at least
 _HIDDEN_LOGIT = -12.0  # of texels that are not drawn
-_PREPARED, _FITTED, _PAINTED = 0.12, 0.85, 0.97  # shares of the progress bar
+_PREPARED, _PAINTED = 0.12, 0.97  # shares of the progress bar
 INPAINTER = "body-inpainter"  # as a stage
 
 
@@ -124,7 +124,8 @@ class _Adaptation:
         self.opening = prior_opening(self.head, self.track.shape, self.clip.audio, progress=hearing)
         fitter, drawn, offset = patiently(lambda: self._fitter(prepared), begin, "first shape and colours")
         throttle = Throttle(self.config.preview_every_s)
-        sub = SubProgress(progress, _PREPARED, _FITTED)
+        fitted = _PREPARED + (_PAINTED - _PREPARED) * self.config.fit_share
+        sub = SubProgress(progress, _PREPARED, fitted)
 
         clock = TimeLeft(self.config.cost)
 
@@ -138,7 +139,7 @@ class _Adaptation:
 
         try:
             fitter.run(report)
-            self._train_inpainter(fitter, prepared, clock, SubProgress(progress, _FITTED, _PAINTED))
+            self._train_inpainter(fitter, prepared, clock, SubProgress(progress, fitted, _PAINTED))
         except BaseException:
             if on_checkpoint is not None:
                 self._keep(on_checkpoint, fitter, prepared, drawn, offset)
