@@ -127,3 +127,19 @@ def sha256_of(path: str | Path, progress: Progress = silent) -> str:
             progress(file.tell(), size, "Checksum")
             digest.update(chunk)
     return digest.hexdigest()
+
+
+_HEAD_FOLDERS: list[Path] = []
+
+
+def add_head_folder(folder: str | Path) -> None:
+    """Look for the user's converted heads in `folder`, too; files then name such a head without its path."""
+    if Path(folder) not in _HEAD_FOLDERS:
+        _HEAD_FOLDERS.append(Path(folder))
+
+
+def find_head(name: str) -> Path | None:
+    """The converted head of this name in the folders that were added; None for anything but a plain file name."""
+    if not name or name != Path(name).name or Path(name).suffix != ".safetensors":
+        return None
+    return next((folder / name for folder in _HEAD_FOLDERS if (folder / name).is_file()), None)

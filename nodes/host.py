@@ -154,9 +154,12 @@ def register_folders() -> None:
     """Tell ComfyUI of the pack's model folders, so that extra_model_paths.yaml can add to them."""
     import folder_paths
 
-    folder_paths.add_model_folder_path(FLAME, str(Path(folder_paths.models_dir) / "ggtalker" / "flame"))
+    from ..ggtalker_core.files import add_head_folder
 
+    folder_paths.add_model_folder_path(FLAME, str(Path(folder_paths.models_dir) / "ggtalker" / "flame"))
     folder_paths.add_model_folder_path(AVATARS, str(Path(folder_paths.models_dir) / AVATARS))
+    for folder in folder_paths.get_folder_paths(FLAME):
+        add_head_folder(folder)
 
 
 def temp_folder() -> Path:
@@ -177,11 +180,13 @@ def flame_head(name: str) -> str:
     Raises UnreadableFileError where the file is gone or is no FLAME model.
     """
     from ..ggtalker_core.errors import UnreadableFileError
+    from ..ggtalker_core.files import add_head_folder
     from ..ggtalker_core.head.flame_files import converted_flame
 
     for path in _flame_paths():
         if path.name == name:
-            return str(converted_flame(path))
+            add_head_folder(path.parent)
+            return converted_flame(path).name  # tracks and avatars travel: they must not hold a path of this machine
     raise UnreadableFileError(
         f"There is no FLAME file '{name}' in models/ggtalker/flame. Put it there (.pkl or .npz, from the FLAME page), "
         "reload the page and choose it again, or choose default."

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ggtalker_core.errors import InvalidInputError, LimitExceededError, UnreadableFileError, UnsafePathError
-from ggtalker_core.files import Limits, check_size, resolve_inside, sha256_of
+from ggtalker_core.files import Limits, add_head_folder, check_size, find_head, resolve_inside, sha256_of
 
 
 @pytest.fixture
@@ -123,3 +123,18 @@ def test_limits_must_be_positive():
     with pytest.raises(InvalidInputError, match="max_frames"):
         Limits(max_frames=0)
     assert Limits.tiny().max_side_px == 512
+
+
+def test_heads_are_found_by_name_only_in_the_folders_that_were_added(tmp_path):
+    (tmp_path / "mine.ggtalker.safetensors").write_bytes(b"x")
+    assert find_head("mine.ggtalker.safetensors") is None
+    add_head_folder(tmp_path)
+    assert find_head("mine.ggtalker.safetensors") == tmp_path / "mine.ggtalker.safetensors"
+    for name in (
+        "",
+        "default",
+        "other.safetensors",
+        "../mine.ggtalker.safetensors",
+        str(tmp_path / "mine.ggtalker.safetensors"),
+    ):
+        assert find_head(name) is None

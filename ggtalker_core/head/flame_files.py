@@ -109,9 +109,10 @@ def _checked(arrays: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[An
     return out | {"f": faces.astype(np.int32)}
 
 
-def read_converted(path: Path) -> HeadModel:
+def read_converted(path: Path, name: str | None = None) -> HeadModel:
     """A head written by `convert_flame`: all shape components that are not empty, the first 50 of expression.
 
+    `name`: what `load_head` knows it by; the path when None.
     Regions, landmarks and pairs are those of the default head, carried over to the nearest places (see transfer.py),
     and so are the meanings of its expressions (see retarget.py). Raises IncompatibleFileError for another file.
     """
@@ -138,7 +139,7 @@ def read_converted(path: Path) -> HeadModel:
     regressor, template, faces = raw["J_regressor"], raw["v_template"], raw["f"].long()
     known = carry_over(template, faces, raw["weights"])
     head = HeadModel(
-        name=str(path),
+        name=name or str(path),
         template_m=template,
         faces=faces,
         shape_basis=shape,

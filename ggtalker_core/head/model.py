@@ -184,13 +184,16 @@ def _rotate(matrix: Tensor, vector: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4)
 def load_head(name: str = "default") -> HeadModel:
-    """The bundled head `default`, or a head converted from the user's FLAME file (a path to its .safetensors).
+    """The bundled head `default`, or a head converted from the user's FLAME file.
+
+    That one is named by a path to its .safetensors, or by its file name in a folder of `files.add_head_folder`.
 
     Cached: callers must not change the tensors. Raises MissingWeightsError where there is no such head, and
     IncompatibleFileError where the file is not of a known format.
     """
     from pathlib import Path
 
+    from ..files import find_head
     from .asset import DEFAULT_ASSET, read_default_head
 
     if name == "default":
@@ -199,11 +202,11 @@ def load_head(name: str = "default") -> HeadModel:
                 f"The bundled head {DEFAULT_ASSET.name} is missing from {DEFAULT_ASSET.parent}; reinstall the pack."
             )
         return read_default_head(DEFAULT_ASSET)
-    path = Path(name)
+    path = find_head(name) or Path(name)
     if path.suffix == ".safetensors" and path.is_file():
         from .flame_files import read_converted
 
-        return read_converted(path)
+        return read_converted(path, name)
     raise MissingWeightsError(
         f"No head model '{name}'. Use 'default', or convert a FLAME file once with "
         "ggtalker_core.head.flame_files.convert_flame() and give the path of the .safetensors it writes."
