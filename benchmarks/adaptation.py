@@ -151,7 +151,7 @@ def ablation(path: Path) -> dict[str, Row]:
             "stages": tuple(dataclasses.replace(stage, fit_parameters=False) for stage in third.stages)
         },
         "without the mouth's weight": {"weights": Weights(mouth=1.0)},
-        "without the Body Inpainter": {"inpainter": InpainterStage(0)},
+        "with a Body Inpainter": {"inpainter": InpainterStage(400)},
         "without refining the mattes": {"refine_mattes": False},
         "without the hair's own motion": {"sway": False},
         "without looks from the side": {"weights": Weights(solid=0.0)},
@@ -172,7 +172,8 @@ def ablation(path: Path) -> dict[str, Row]:
         label = f"ablation, {path.stem}, a third of the steps, {kind}"
         for score, what in (("ours", "from landmarks"), ("ours_refined", "refined")):
             for key, part in (("head_psnr_db", "head"), ("mouth_psnr_db", "mouth"), ("edge_psnr_db", "edge")):
-                out[f"{label}: {part} PSNR, {what}"] = _row(report[score][key], "dB", None, None)
+                row = _row(report[score][key], "dB", None, None, report.get("note", ""))
+                out[f"{label}: {part} PSNR, {what}"] = row
         views = 100 * max(report["open_share"].values())
         out[f"{label}: not solid from +-30 degrees"] = _row(views, "%", None, None)
         _logger.info("%s: head %.2f dB", label, report["ours"]["head_psnr_db"])

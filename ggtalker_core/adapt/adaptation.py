@@ -192,7 +192,7 @@ class _Adaptation:
         points = layout.points(rest[None], head.faces)[0]
         drawn = drawn_texels(layout, head, points, prepared.chin_m)
         wider = stretch(head.template_m, rest, rig.used)[rig.texel_triangle]  # [N, 2]
-        reach = (_REACH * layout.spacing_m[:, None] * wider).clamp_max(config.gaussians.scale_most_m)
+        reach = _REACH * layout.spacing_m[:, None] * wider
         if self.resume is not None:
             texels = read_map(self.resume.gaussian_map.clone(), layout)
         else:
@@ -201,7 +201,8 @@ class _Adaptation:
             texels = initial_texels(spread, look.color, config.gaussians)
             # Where hair or an ear stretches the skin, a texel must still reach its neighbours.
             flat = texels.log_scale[:, [0, 2]]
-            texels.log_scale[:, [0, 2]] = torch.maximum(flat, reach.clamp_min(1e-6).log())
+            least = reach.clamp(1e-6, config.gaussians.scale_most_m)
+            texels.log_scale[:, [0, 2]] = torch.maximum(flat, least.log())
         hair = (offset.norm(dim=1)[head.faces[layout.triangle]] * layout.barycentric).sum(1)
         prior = map_prior(layout, head, drawn, points, hair, reach, look, config.gaussians, config.weights)
         parameters = FrameParameters(track, prepared.store.indices, config.rates)

@@ -70,6 +70,7 @@ class MapPrior:
     offset_max_m: Tensor  # [N]
     scale_max_m: Tensor  # [N]
     scale_min_m: Tensor  # [N, 2] along both tangents; a hard limit
+    scale_most_m: Tensor  # [N] a hard limit for all axes
     opaque: Tensor  # [N] 1 on skin behind which something else lies
     color: Tensor  # [N, 3] first colours
     color_slack: Tensor  # [N] how far a colour may go from its first one; large where that does not matter

@@ -25,6 +25,7 @@ _LIP_SLACK = 0.15  # gloss and shade of lips, but not teeth
 _LIP_INNER = 0.035  # of the page: so near the inside of the mouth a lip's texel may face the teeth
 _RIM = 0.02
 _LEAST = 0.9  # of what reaches the neighbours
+_MEET = 3.0  # times what reaches the neighbours
 _OPAQUE = ("lips", "face", "nose", "lids")
 _BARE_M = 0.004  # hair shorter than this leaves skin
 _SIDES = ("scalp", "ears", "neck")
@@ -70,7 +71,10 @@ def map_prior(
     throat = region_mask(layout, head, "neck") & (hair_m < _BARE_M)
     opaque = (region_mask(layout, head, *_OPAQUE) & ~rim) | sides | throat
     scale = torch.where(scalp, limits.scale_max_scalp_m + 0.1 * hair_m, torch.tensor(limits.scale_max_m))
-    scale = torch.maximum(scale, spread_m.amax(1))
+    reached = spread_m.clamp_max(limits.scale_most_m)
+    scale = torch.maximum(scale, reached.amax(1))
+    # Long hair is a curtain of few, far stretched triangles: there texels must be large to meet.
+    most = (_MEET * spread_m.amax(1)).clamp(limits.scale_most_m, limits.scale_most_long_m)
     # Seen at a slant only, a texel shrinks until it shows nothing wrong: from the side that is a hole.
     slant = (2 - 2 * look.visibility / _SEEN).clamp(0, 1) * ~inner
     pairs = _neighbours(layout, points_m)
@@ -86,7 +90,8 @@ def map_prior(
     return MapPrior(
         offset_max_m=offset[drawn],
         scale_max_m=scale[drawn],
-        scale_min_m=(_LEAST * slant[:, None] * spread_m)[drawn],
+        scale_min_m=(_LEAST * slant[:, None] * reached)[drawn],
+        scale_most_m=most[drawn],
         opaque=opaque[drawn].float(),
         color=look.color[drawn],
         color_slack=slack[drawn],

@@ -20,6 +20,7 @@ class GaussianConfig:
     scale_max_m: float = 2.5e-3
     scale_max_scalp_m: float = 6.0e-3
     scale_most_m: float = 6.0e-3  # no Gaussian ever becomes larger: large ones are soft hems and rays from the side
+    scale_most_long_m: float = 2.0e-2  # except where long hair stretches the texels apart
 
 
 @dataclass(frozen=True)
