@@ -77,7 +77,8 @@ class Fitter:
         self._order: list[int] = []
         self._steps = 0
         coarse = max(1.0, _FINE / config.uv_size)  # few texels must be large to meet
-        self._most = (self.prior.scale_most_m * coarse).log()[:, None]  # [N, 1]
+        most = self.prior.scale_most_m.clamp_min(config.gaussians.scale_most_m * coarse)
+        self._most = most.log()[:, None]  # [N, 1]
         least = self.prior.scale_min_m.clamp_min(_TINY_M).log()
         nothing = torch.full_like(least[:, 0], math.log(_TINY_M))
         self._least = torch.minimum(torch.stack([least[:, 0], nothing, least[:, 1]], dim=1), self._most)  # [N, 3]
