@@ -33,7 +33,7 @@ def test_help_pages_scripts_and_templates_are_served(server: Any) -> None:
     for name in IDS:
         assert text(server, f"/extensions/ggtalker/docs/{name}.md").startswith("# ")
     served = json.loads(text(server, "/extensions"))
-    assert [path for path in served if "ggtalker" in path] == [
+    assert sorted(path for path in served if "ggtalker" in path) == [
         "/extensions/ggtalker/js/report.js", "/extensions/ggtalker/js/track_curves.js",
     ]  # fmt: skip
     templates = json.loads(text(server, "/workflow_templates"))["ggtalker"]
