@@ -47,7 +47,7 @@ def prior_opening(
 ) -> PriorOpening | None:
     """Let the prior speak with the face `shape` [S]: the clip's own words, or a sample where it holds no speech.
 
-    None for a head without ARKit meanings, which the prior cannot move. About .04 processor seconds for each second of
+    None for a head without ARKit meanings, which the prior cannot move. About .07 processor seconds for each second of
     sound, at most a minute of it. Raises what `speak` raises.
     """
     if head.arkit is None:
