@@ -18,11 +18,19 @@ class Stage:
     fit_parameters: bool = False  # also expression, jaw, gaze and pose of the visited frame
     fit_colors: bool = False  # also the colour network
     rate: float = 1.0  # on all learning rates; decays to a tenth of it inside the stage
+    minutes: float = 0.0  # by the clock instead of the steps; 0: the steps count
 
     @property
-    def cost(self) -> float:
-        """Of one step, in steps at full size (rough)."""
-        return (1.0 if self.divisor == 1 else 0.5) * (2.0 if self.fit_colors else 1.0)
+    def kind(self) -> str:
+        """What is fitted: map, parameters (and the map) or colors (and both)."""
+        return "colors" if self.fit_colors else "parameters" if self.fit_parameters else "map"
+
+    @property
+    def work(self) -> float:
+        """Of the whole stage: minutes where those count, else steps at full size (rough)."""
+        if self.minutes > 0:
+            return self.minutes
+        return self.steps * (1.0 if self.divisor == 1 else 0.5) * (2.0 if self.fit_colors else 1.0)
 
 
 @dataclass(frozen=True)
@@ -34,11 +42,15 @@ class InpainterStage:
     rate: float = 3e-3
     grow_px: tuple[float, float] = (4.0, 9.0)  # random dilation of the hole
     shift_px: float = 3.0  # random displacement of the rendering
+    minutes: float = 0.0  # by the clock instead of the steps; 0: the steps count
+    name: str = "body-inpainter"
 
     @property
-    def cost(self) -> float:
-        """Of one step, in steps of the map at full size (rough)."""
-        return 1.2 * (self.crop_px / 192) ** 2
+    def work(self) -> float:
+        """Of the whole stage: minutes where those count, else steps of the map at full size (rough)."""
+        if self.minutes > 0 and self.steps > 0:
+            return self.minutes
+        return self.steps * 1.2 * (self.crop_px / 192) ** 2
 
 
 @dataclass(frozen=True)
@@ -92,9 +104,10 @@ class AdaptConfig:
     inpainter: InpainterStage = field(default_factory=InpainterStage)
     max_box_px: int = 512  # the longer side of the head's box while fitting
     memory_mb: int = 400  # for the frames that are kept
+    held_out: int = 4  # frames at most that are kept out of the fit, to see what each stage brings
     min_frames: int = 20  # usable frames
     loop_s: float = 10.0  # length of the body loop
-    loop_side_px: int = 1024  # of its frames
+    loop_mb: float = 36.0  # of its pictures at most: quality gives way first, then length
     jpeg_quality: int = 92
     preview_every_s: float = 2.0
     seed: int = 0
@@ -119,18 +132,14 @@ class AdaptConfig:
         return sum(stage.steps for stage in self.stages)
 
     @property
-    def cost(self) -> float:
-        """All work of the fit, in steps at full size without the colour network (rough, for the time left)."""
-        return self._fit_cost + self.inpainter.cost * self.inpainter.steps
+    def work(self) -> float:
+        """All work of the fit, in one unit (for the time left)."""
+        return self.fit_work + self.inpainter.work
 
     @property
-    def fit_share(self) -> float:
+    def fit_work(self) -> float:
         """The map's part of that work; the rest is the Body Inpainter's."""
-        return self._fit_cost / self.cost if self.cost > 0 else 1.0
-
-    @property
-    def _fit_cost(self) -> float:
-        return sum(stage.cost * stage.steps for stage in self.stages)
+        return sum(stage.work for stage in self.stages)
 
     def scaled(self, factor: float) -> AdaptConfig:
         """The same recipe with `factor` times the steps."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import IncompatibleFileError
-from ..types import Avatar, AvatarInfo, BodyLoop, ConsentRecord, HairSway, SpeakingStyle, Track
+from ..types import Avatar, AvatarInfo, BodyLoop, ConsentRecord, HairSway, SpeakingStyle, StageRecord, Track
 
 MAX_UV = 1024
 MAX_LOOP_FRAMES = 15000
@@ -127,7 +127,18 @@ def _info(meta: Mapping[str, Any]) -> AvatarInfo:
     values["stages_done"] = tuple(str(stage) for stage in meta["stages_done"])
     values["consent"] = None if consent is None else ConsentRecord(**consent)
     values["metrics"] = {str(key): float(value) for key, value in meta.get("metrics", {}).items()}
+    values["history"] = tuple(_record(entry) for entry in meta.get("history", ()))
+    values["notes"] = tuple(str(note) for note in meta.get("notes", ()))
     return AvatarInfo(**values)
+
+
+def _record(entry: Mapping[str, Any]) -> StageRecord:
+    held_out = entry["held_out_psnr_db"]
+    return StageRecord(
+        name=str(entry["name"]), steps=int(entry["steps"]), of=int(entry["of"]), seconds=float(entry["seconds"]),
+        held_out_psnr_db=None if held_out is None else float(held_out),
+        errors=tuple(float(value) for value in entry["errors"]),
+    )  # fmt: skip
 
 
 def _body(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> BodyLoop:
