@@ -112,6 +112,7 @@ class AdaptConfig:
     preview_every_s: float = 2.0
     seed: int = 0
     refine_mattes: bool = True  # put their edges where the colours have them
+    even_exposure: bool = True  # a camera that brightens and dims is told from the skin
     sway: bool = True  # hair may follow the head's pose in its own way
     antialiased: bool = True
     backend: str = "auto"

@@ -12,6 +12,7 @@ from ..progress import SubProgress, patiently
 from ..types import BodyLoop
 from .body_loop import encode_jpeg, encode_png, find_loop
 from .config import AdaptConfig
+from .exposure import evened, exposure_of
 from .frames import BYTES_PER_PIXEL, FrameCollector, FrameStore, choose_frames
 from .geometry import NeckLine, above_neck, chin_height_m, frame_vertices, plan_crops, project
 from .hair import LONGEST_M
@@ -21,6 +22,7 @@ from .style import mouth_opening
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from ..head import HeadModel
     from ..progress import Progress
@@ -43,11 +45,13 @@ class Prepared:
     plate_jpeg: bytes | None
     chin_m: float
     held_out: FrameStore | None = None  # frames that the fit does not see
+    log_gain: Tensor | None = None  # [T, 3] exposure of every frame of the clip; None where it stood still
 
     def body(self, track: Track) -> BodyLoop:
         """The body loop with the head motion of `track` (all frames of the clip)."""
         part = track.slice(self.loop.start, self.loop.stop)
-        return BodyLoop(self.frames_jpeg, self.mattes_png, self.plate_jpeg, part, track.fps)
+        log_gain = None if self.log_gain is None else self.log_gain[self.loop.start : self.loop.stop].clone()
+        return BodyLoop(self.frames_jpeg, self.mattes_png, self.plate_jpeg, part, track.fps, log_gain)
 
 
 def hair_room_m(
@@ -121,8 +125,11 @@ def prepare(
         store = store.refined(
             known, max(track.size_px), lambda done, total: cutting(done, total, f"the outline in frame {done + 1}")
         )
+    log_gain = exposure_of(head, track, store) if config.even_exposure else None
+    if log_gain is not None:
+        store, unseen = evened(store, log_gain), evened(unseen, log_gain)
     return Prepared(
         store, loop, tuple(jpegs), tuple(pngs),
         None if known is None else encode_jpeg(known, config.jpeg_quality), chin_m,
-        unseen if unseen.count else None,
+        unseen if unseen.count else None, log_gain,
     )  # fmt: skip

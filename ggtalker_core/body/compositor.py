@@ -85,6 +85,7 @@ class Compositor:
                 f"A rendered frame is {rendered.rgb.shape[1]}x{rendered.rgb.shape[0]}, expected {width}x{height}."
             )
         loop = self.avatar.body.frame_at(index, self.fps)
+        rendered = self._exposed(rendered, loop)
         body = self._body(loop)
         region = self._region(loop, index, motion)
         mask, unit_px = self._mask(region, loop, index, body, rendered.alpha, motion)
@@ -99,6 +100,14 @@ class Compositor:
             # Around the new head the composite is the original: where the old head was it shows the plate already.
             rgb = repair(self._inpainter, rgb, rgb, (weight > 0).astype(np.float32), weight)
         return RgbaFrame(rgb)
+
+    def _exposed(self, rendered: RgbaFrame, loop: int) -> RgbaFrame:
+        """The head in the light of frame `loop`: without it an auto-exposure would show as a step at the seam."""
+        log_gain = self.avatar.body.log_gain
+        if log_gain is None:
+            return rendered
+        gain = np.exp(log_gain[loop].numpy()).astype(np.float32)
+        return RgbaFrame(np.clip((rendered.rgb * gain).round(), 0, 255).astype(np.uint8), rendered.alpha)
 
     def _mask(
         self, region: str, loop: int, index: int, body: _BodyFrame, alpha: NDArray[np.uint8],

@@ -41,6 +41,8 @@ def tensors_of(avatar: Avatar) -> dict[str, Tensor]:
     out["body.mattes"], out["body.matte_ends"] = _pack(body.mattes_png)
     if body.plate_jpeg is not None:
         out["body.plate"] = _pack([body.plate_jpeg])[0]
+    if body.log_gain is not None:
+        out["body.log_gain"] = body.log_gain
     for name in _TRACK:
         out[f"body.track.{name}"] = getattr(body.track, name)
     for name in _TRACK_OPTIONAL:
@@ -159,6 +161,7 @@ def _body(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> BodyLoop:
         plate_jpeg=None if plate is None else plate.numpy().tobytes(),
         track=track,
         fps=Fraction(meta["fps"]),
+        log_gain=_floats(tensors, "body.log_gain") if "body.log_gain" in tensors else None,
     )
 
 

@@ -47,6 +47,7 @@ class BodyLoop:
     plate_jpeg: bytes | None  # the background without the person, where it could be found
     track: Track  # T frames, same camera as the avatar
     fps: Fraction
+    log_gain: Tensor | None = None  # [T, 3] exposure of the frames: the head's colours times exp of it; None = even
 
     def __post_init__(self) -> None:
         """Check the lengths."""
@@ -56,6 +57,9 @@ class BodyLoop:
                 f"BodyLoop needs one image and one matte per tracked frame, got {len(self.frames_jpeg)} images, "
                 f"{len(self.mattes_png)} mattes, {t} frames."
             )
+
+        if self.log_gain is not None:
+            check_shape(self, "log_gain", self.log_gain, (t, 3))
 
     @property
     def count(self) -> int:
