@@ -8,6 +8,9 @@ from ..errors import InvalidInputError
 from ..gaussians.config import GaussianConfig
 
 
+_OTHER_MB = 4.0  # of an avatar: Body Inpainter, plate, track, head
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stretch of steps with the same things being fitted."""
@@ -107,7 +110,8 @@ class AdaptConfig:
     held_out: int = 4  # frames at most that are kept out of the fit, to see what each stage brings
     min_frames: int = 20  # usable frames
     loop_s: float = 10.0  # length of the body loop
-    loop_mb: float = 36.0  # of its pictures at most: quality gives way first, then length
+    loop_least_s: float = 5.0  # whatever its pictures weigh
+    file_mb: float = 58.0  # of the avatar: the loop's pictures give way, quality first, then length
     jpeg_quality: int = 92
     preview_every_s: float = 2.0
     seed: int = 0
@@ -126,6 +130,12 @@ class AdaptConfig:
             raise InvalidInputError(f"AdaptConfig.uv_size must lie between 8 and 1024, got {self.uv_size}.")
         if not self.stages or any(stage.steps < 0 or stage.divisor < 1 for stage in self.stages):
             raise InvalidInputError("AdaptConfig.stages needs at least one stage, with steps >= 0 and divisor >= 1.")
+
+    @property
+    def loop_mb(self) -> float:
+        """What the avatar's file leaves to the pictures of the body loop, in megabytes."""
+        features = 16 if any(stage.fit_colors for stage in self.stages) else 0  # of the colour network, each texel
+        return max(self.file_mb - _OTHER_MB - self.uv_size**2 * (14 + features) * 4 / 1e6, 8.0)
 
     @property
     def steps(self) -> int:

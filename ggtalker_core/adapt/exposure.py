@@ -3,9 +3,9 @@
 The same places of the face are looked at in all frames: log colour(frame, place) = log skin(place) + log gain(frame),
 solved by alternating medians, so that glints, teeth and hands count little. Turning the head towards a lamp changes the
 light too (by 3 to 5 % in studio clips). The prior is that the exposure stood still: where the pose explains all but a
-little (studio clips: .011 to .018 of log gain are left) nothing is done at all. Else the frames that are kept for the fit are divided by their gain; the body loop keeps its own light, and its
-gains, by which a head that is set back into it is multiplied. An exposure acts as a factor on linear light and, through
-the gamma curve, as another factor on sRGB values.
+little (studio clips: .011 to .018 of log gain are left) nothing is done at all. Else the frames that are kept for the
+fit are divided by their gain; the body loop keeps its own light, and its gains, by which a head that is set back into
+it is multiplied. An exposure is a factor on linear light and, through the gamma curve, another one on sRGB values.
 """
 
 from __future__ import annotations

@@ -10,13 +10,14 @@ import numpy as np
 from ..body.plate import median_plate
 from ..progress import SubProgress, patiently
 from ..types import BodyLoop
-from .body_loop import encode_jpeg, encode_png, find_loop
+from .body_loop import encode_jpeg, find_loop
 from .config import AdaptConfig
 from .exposure import evened, exposure_of
 from .frames import BYTES_PER_PIXEL, FrameCollector, FrameStore, choose_frames
 from .geometry import NeckLine, above_neck, chin_height_m, frame_vertices, plan_crops, project
 from .hair import LONGEST_M
 from .heldout import KeptOut
+from .loop_store import LoopStore
 from .matte import MatteOf, keep_person
 from .style import mouth_opening
 
@@ -98,8 +99,8 @@ def prepare(
     collector = FrameCollector(chosen, plan, track.intrinsics_px)
     kept_out = FrameCollector(apart.scored, plan, track.intrinsics_px)
     plate_at = set(np.linspace(loop.start, loop.stop - 1, min(_PLATE_FRAMES, len(loop))).round().astype(int).tolist())
-    jpegs: list[bytes] = []
-    pngs: list[bytes] = []
+    fps = float(track.fps)
+    pictures = LoopStore(len(loop), config.jpeg_quality, config.loop_mb * 1e6, round(config.loop_least_s * fps))
     plate_frames: list[NDArray[np.uint8]] = []
     plate_mattes: list[NDArray[np.uint8]] = []
     last = max(chosen[-1], loop.stop - 1, *apart.scored)
@@ -113,8 +114,7 @@ def prepare(
         if into is not None:
             into.add(i, image, matte, landmarks[i], neck.pixels(track, i))
         if i in loop:
-            jpegs.append(encode_jpeg(image, config.jpeg_quality))
-            pngs.append(encode_png(matte))
+            pictures.add(image, matte)
         if i in plate_at:
             plate_frames.append(image)
             plate_mattes.append(matte)
@@ -129,7 +129,7 @@ def prepare(
     if log_gain is not None:
         store, unseen = evened(store, log_gain), evened(unseen, log_gain)
     return Prepared(
-        store, loop, tuple(jpegs), tuple(pngs),
+        store, range(loop.start, loop.start + len(pictures.jpegs)), tuple(pictures.jpegs), tuple(pictures.pngs),
         None if known is None else encode_jpeg(known, config.jpeg_quality), chin_m,
         unseen if unseen.count else None, log_gain,
     )  # fmt: skip
