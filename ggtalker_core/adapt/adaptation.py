@@ -38,6 +38,7 @@ from .pace import Throttle, TimeLeft
 from .plan import left_over
 from .preparation import Prepared, prepare
 from .prior import drawn_texels, map_prior, stretch
+from .sampling import frame_weights
 from .style import speaking_style
 from .sway import hair_sway
 
@@ -230,6 +231,7 @@ class _Adaptation:
             head, track.shape, offset, assembly.rig_rows(rig, drawn), assembly.texel_rows(texels, drawn), prior,
             prepared.store, parameters, config, self.device, self.sway,
         )  # fmt: skip
+        fitter.visits = frame_weights(track, prepared.store.indices, config.hardness)
         if self.resume is not None and self.resume.color_mlp is not None:
             known = {key: value.clone() for key, value in self.resume.color_mlp.items()}
             fitter.go_on_with(known | {"features": known["features"][drawn]})

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from ..errors import InvalidInputError
 from ..gaussians.config import GaussianConfig
 
-
 _OTHER_MB = 4.0  # of an avatar: Body Inpainter, plate, track, head
 
 
@@ -116,6 +115,7 @@ class AdaptConfig:
     preview_every_s: float = 2.0
     seed: int = 0
     refine_mattes: bool = True  # put their edges where the colours have them
+    hardness: float = 0.5  # how much more often mouth shapes and poses that are seldom seen are visited; 0: all alike
     even_exposure: bool = True  # a camera that brightens and dims is told from the skin
     sway: bool = True  # hair may follow the head's pose in its own way
     antialiased: bool = True

@@ -46,8 +46,8 @@ class LoopStore:
     def _chosen(self, image: NDArray[np.uint8], matte_bytes: int) -> bytes:
         """The first frame in the best quality in which all would find room; in the last one where none does."""
         jpeg = b""
-        for self.quality in self._qualities:
-            jpeg = encode_jpeg(image, self.quality)
+        for quality in self._qualities:
+            self.quality, jpeg = quality, encode_jpeg(image, quality)
             if (len(jpeg) + matte_bytes) * self._count * _RESERVE <= self._budget:
                 break
         return jpeg

@@ -25,6 +25,7 @@ from .geometry import CHIN
 from .losses import MapPrior, picture_loss
 from .memory import Frugal
 from .pace import paced
+from .sampling import visiting_order
 from .solid import hole_loss, turned
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Fitter:
         self._order: list[int] = []
         self._steps = 0
         self.frugal = Frugal("the fit")
+        self.visits = np.ones(store.count)  # of each frame for one of the mean frame
         coarse = max(1.0, _FINE / config.uv_size)  # few texels must be large to meet
         most = self.prior.scale_most_m.clamp_min(config.gaussians.scale_most_m * coarse)
         self._most = most.log()[:, None]  # [N, 1]
@@ -149,7 +151,7 @@ class Fitter:
     def _step(self, stage: Stage, optimizer: torch.optim.Adam, decay: float, shrink: int = 1) -> tuple[float, float]:
         divisor = stage.divisor * shrink
         if not self._order:
-            self._order = [int(k) for k in self._random.permutation(self.store.count)]
+            self._order = visiting_order(self.visits, self._random)
             if stage.fit_parameters:
                 self.parameters.recentre()
         k = self._order.pop()
