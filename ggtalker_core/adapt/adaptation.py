@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ from .plan import left_over
 from .preparation import Prepared, prepare
 from .prior import drawn_texels, map_prior, stretch
 from .sampling import frame_weights
-from .style import speaking_style
+from .style import speaking_style, style_token
 from .sway import hair_sway
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class _Adaptation:
         self.notes: list[str] = list(resume.info.notes) if resume else []
         self.inpainter = resume.inpainter if resume else None
         self.opening: PriorOpening | None = None
+        self.token = None if resume is None or resume.style.token is None else resume.style.token.clone()
         self.sway = None if resume is None or resume.hair_sway is None else fresh(resume.hair_sway)
 
     def run(self, progress: Progress, on_checkpoint: Callable[[Avatar], None] | None) -> Avatar:
@@ -168,6 +170,7 @@ class _Adaptation:
 
         fitter.run(report, after_stage)
         self._note(fitter.frugal.note)
+        self._learn_style(fitter, prepared, progress, worked)
         if self.config.inpainter.steps > 0:
             plate = None if prepared.plate_jpeg is None else decode_jpeg(prepared.plate_jpeg)
             inpainting = InpainterFit(fitter, max(self.clip.size_px), plate, self.config.inpainter, self.inpainter)
@@ -176,6 +179,26 @@ class _Adaptation:
             self._note(inpainting.frugal.note)
             self.inpainter = inpainting.weights()
             self.stages_done.append(self.config.inpainter.name)
+
+    def _learn_style(self, fitter: Fitter, prepared: Prepared, progress: Progress, worked: float) -> None:
+        """How this person articulates, from the track as the fit left it."""
+        stage = self.config.style
+        if not stage.read:
+            return
+        found = fitter.parameters.write_back(self.track, prepared.store.indices)
+        here = worked / max(self.config.work, 1e-9)
+        start = time.monotonic()
+        self.token = style_token(
+            self.head,
+            found,
+            self.clip.audio,
+            stage,
+            self.config.seed,
+            SubProgress(progress, here, here, f"{stage.name}: "),
+        )
+        if self.token is not None:
+            self.diary.note(stage.name, stage.steps, time.monotonic() - start)
+            self.stages_done.append(stage.name)
 
     def _note(self, note: str | None) -> None:
         """Tell the user, once."""
@@ -267,7 +290,7 @@ class _Adaptation:
         return Avatar(
             head_model=track.head_model, shape=track.shape, offset_m=offset,
             gaussian_map=write_map(texels, self.layout), color_mlp=mlp,
-            style=speaking_style(self.head, track, kept, self.opening), body=prepared.body(track),
+            style=speaking_style(self.head, track, kept, self.opening, self.token), body=prepared.body(track),
             intrinsics_px=track.intrinsics_px,
             size_px=track.size_px, thumbnail=assembly.thumbnail(prepared.store), info=info,
             inpainter=self.inpainter,

@@ -35,6 +35,10 @@ class Diary:
             self._records.append(self._record(held_out_psnr_db, len(self._errors)))
         self._name, self._errors = "", []
 
+    def note(self, name: str, steps: int, seconds: float) -> None:
+        """A stage that has no curve."""
+        self._records.append(StageRecord(name, steps, steps, round(seconds, 3)))
+
     def records(self) -> tuple[StageRecord, ...]:
         """All stages so far; the last one may be under way."""
         if not self._name:
@@ -58,7 +62,9 @@ def stage_lines(history: Sequence[StageRecord]) -> list[str]:
     before: float | None = None
     for record in history:
         steps = f"{record.steps} of {record.of} steps" if record.steps < record.of else f"{record.steps} steps"
-        line = f"  {record.name}: {steps}, {record.seconds:.0f} s"
+        line = (
+            f"  {record.name}: {steps}, {record.seconds:.0f} s" if record.of else f"  {record.name}: read from the clip"
+        )
         if record.held_out_psnr_db is not None:
             line += f", held-out frames {record.held_out_psnr_db:.2f} dB"
             if before is not None:

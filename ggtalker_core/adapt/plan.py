@@ -6,22 +6,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInputError
-from .config import AdaptConfig, InpainterStage, Stage
+from .config import AdaptConfig, InpainterStage, Stage, StyleStage
 from .history import FINISHED
 
 if TYPE_CHECKING:
     from ..types import AvatarInfo
 
 PRESET = "preset"  # all stages of the preset
-KINDS = ("map", "parameters", "colors", "inpainter")
-_FEW, _INPAINTER_STEPS = 200, 1000  # steps of a stage that the preset lacks
+KINDS = ("map", "parameters", "colors", "style", "inpainter")
+_FEW, _INPAINTER_STEPS, _STYLE_STEPS = 200, 1000, 60  # steps of a stage that the preset lacks
 
 
 def chosen(config: AdaptConfig, words: str) -> AdaptConfig:
     """The stages that `words` names, in that order: "preset", or names of KINDS with commas; a name may come twice.
 
     map: colours and shapes alone. parameters: also the frames' expression, jaw, gaze and pose. colors: also the colour
-    network. inpainter: the Body Inpainter, always last. Raises InvalidInputError.
+    network. style: how the person articulates, tuned on the clip's sound. inpainter: the Body Inpainter. Those two come
+    after the fit. Raises InvalidInputError.
     """
     names = [name.strip().lower() for name in words.replace("\n", ",").split(",") if name.strip()]
     if names in ([], [PRESET]):
@@ -35,7 +36,8 @@ def chosen(config: AdaptConfig, words: str) -> AdaptConfig:
     inpainter = replace(config.inpainter, steps=0)
     if "inpainter" in names:
         inpainter = config.inpainter if config.inpainter.steps else InpainterStage(_INPAINTER_STEPS)
-    return replace(config, stages=stages or (Stage("map", 0),), inpainter=inpainter)
+    style = StyleStage(read="style" in names, steps=config.style.steps or _STYLE_STEPS)
+    return replace(config, stages=stages or (Stage("map", 0),), inpainter=inpainter, style=style)
 
 
 def within(config: AdaptConfig, minutes: float) -> AdaptConfig:
@@ -73,7 +75,7 @@ def _last_start(info: AvatarInfo, config: AdaptConfig) -> int:
 def _of_kind(config: AdaptConfig, kind: str) -> tuple[Stage, ...]:
     """The preset's stages of this kind, or one like its last where it has none."""
     found = tuple(stage for stage in config.stages if stage.kind == kind)
-    if found or kind == "inpainter":
+    if found or kind in ("style", "inpainter"):
         return found
     steps = max((stage.steps for stage in config.stages), default=_FEW)
     return (Stage(kind, steps, fit_parameters=kind != "map", fit_colors=kind == "colors", rate=0.6),)
