@@ -117,6 +117,7 @@ class AdaptConfig:
     uv_size: int = 128
     stages: tuple[Stage, ...] = ()
     inpainter: InpainterStage = field(default_factory=InpainterStage)
+    take_up: bool = True  # after a checkpoint only what it lacks; off where stages or minutes were chosen
     style: StyleStage = field(default_factory=StyleStage)
     max_box_px: int = 512  # the longer side of the head's box while fitting
     memory_mb: int = 400  # for the frames that are kept

@@ -37,7 +37,7 @@ def chosen(config: AdaptConfig, words: str) -> AdaptConfig:
     if "inpainter" in names:
         inpainter = config.inpainter if config.inpainter.steps else InpainterStage(_INPAINTER_STEPS)
     style = StyleStage(read="style" in names, steps=config.style.steps or _STYLE_STEPS)
-    return replace(config, stages=stages or (Stage("map", 0),), inpainter=inpainter, style=style)
+    return replace(config, stages=stages or (Stage("map", 0),), inpainter=inpainter, style=style, take_up=False)
 
 
 def within(config: AdaptConfig, minutes: float) -> AdaptConfig:
@@ -46,12 +46,13 @@ def within(config: AdaptConfig, minutes: float) -> AdaptConfig:
         return config
     share = minutes / max(config.work, 1e-9)
     stages = tuple(replace(stage, minutes=stage.work * share) for stage in config.stages)
-    return replace(config, stages=stages, inpainter=replace(config.inpainter, minutes=config.inpainter.work * share))
+    inpainter = replace(config.inpainter, minutes=config.inpainter.work * share)
+    return replace(config, stages=stages, inpainter=inpainter, take_up=False)
 
 
 def left_over(config: AdaptConfig, info: AvatarInfo) -> AdaptConfig:
-    """What an interrupted run has still to do; all of it for a finished avatar, or one of another recipe."""
-    if FINISHED in info.stages_done:
+    """What an interrupted run has still to do; all of it after a finished one, one of another recipe, or by choice."""
+    if FINISHED in info.stages_done or not config.take_up:
         return config
     stages = list(config.stages)
     for record in info.history[_last_start(info, config) :]:
