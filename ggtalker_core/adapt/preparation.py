@@ -125,7 +125,9 @@ def prepare(
         store = store.refined(
             known, max(track.size_px), lambda done, total: cutting(done, total, f"the outline in frame {done + 1}")
         )
-    log_gain = exposure_of(head, track, store) if config.even_exposure else None
+    log_gain = None
+    if config.even_exposure:
+        log_gain = patiently(lambda: exposure_of(head, track, store), SubProgress(progress, 1.0, 1.0), "the light")
     if log_gain is not None:
         store, unseen = evened(store, log_gain), evened(unseen, log_gain)
     return Prepared(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..progress import Progress, silent
+from ..progress import Progress, patiently, silent
 from ..types import SpeakingStyle
 from .own_voice import lip_gap, person_wide_m
 
@@ -69,7 +69,7 @@ def style_token(
     seconds = track.count / float(track.fps)
     if not stage.read or head.arkit is None or seconds < _TOKEN_S:
         return None
-    prior = load_style_prior()
+    prior = patiently(load_style_prior, progress, "loading the audio prior")
     if stage.steps > 0 and audio is not None and min(seconds, float(audio.duration_s)) > _TUNE_S:
         style = personal.fine_tune(
             prior, audio, track, steps=stage.steps, seed=seed, arkit=head.arkit, progress=progress
