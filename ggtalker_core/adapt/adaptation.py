@@ -277,7 +277,7 @@ class _Adaptation:
             consent=self.consent,
             metrics={  # of this run
                 "frames_used": float(prepared.store.count),
-                "fit_psnr_db": assembly.fit_psnr_db(fitter),
+                "fit_psnr_db": assembly.fit_psnr_db(fitter, frames=6 if finished else 2),
                 "frames_kept_out": float(0 if prepared.held_out is None else prepared.held_out.count),
                 "memory_needed_mb": round(self.need.work + self.need.frames),
             },
