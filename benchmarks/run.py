@@ -1,7 +1,7 @@
 """Run the benchmarks of one stage, or all, and write their rows as JSON.
 
 python benchmarks/run.py NAME|all [--json OUT]
-NAME: rasteriser, tracking, speech, adaptation, pipeline, provenance, house, bad_input
+NAME: rasteriser, tracking, speech, adaptation, stages, pipeline, provenance, house, bad_input
 Each benchmarks/NAME.py has `rows()`: {ROW: {"value", "unit", "target", "ok", ...}}; a row that could not
 be measured has value None and says why in "note".
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("rasteriser", "tracking", "speech", "adaptation", "pipeline", "provenance", "house", "bad_input")
+NAMES = ("rasteriser", "tracking", "speech", "adaptation", "stages", "pipeline", "provenance", "house", "bad_input")
 
 
 def machine() -> dict[str, Any]:

@@ -20,7 +20,9 @@ from . import convert, host, widgets, wires
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
+    from ..ggtalker_core.adapt import AdaptConfig
     from ..ggtalker_core.types import Avatar, ReferenceClip, Track
 
 NOT_STATED = "not stated"
@@ -84,6 +86,24 @@ class AdaptAvatar(io.ComfyNode):
                     tooltip="Trains for a few seconds only, to test the graph. The avatar looks wrong and says so "
                     "in its metadata.",
                 ),
+                widgets.rare(
+                    io.String,
+                    "stages",
+                    default="preset",
+                    tooltip="preset: all stages of the preset, or what an interrupted avatar at resume lacks. Or "
+                    "some of map, parameters, colors, style, inpainter, with commas between, in the order in which "
+                    "they are to run; a name may come twice.",
+                ),
+                widgets.rare(
+                    io.Float,
+                    "minutes",
+                    default=0.0,
+                    min=0.0,
+                    max=600.0,
+                    step=0.5,
+                    tooltip="How long to train, by the clock, shared out among the stages. 0: the steps of the preset. "
+                    "With minutes no two runs are quite alike.",
+                ),
             ],
             outputs=[
                 wires.Avatar.Output(
@@ -94,13 +114,28 @@ class AdaptAvatar(io.ComfyNode):
                     display_name="preview",
                     tooltip="Three frames of the clip, each with the avatar in the same pose beside it.",
                 ),
-                io.String.Output("report", display_name="report", tooltip="Stages done and what they measured."),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="Stages done, and what each brought on frames that were kept out of the training.",
+                ),
+                io.Image.Output(
+                    "curves",
+                    display_name="curves",
+                    tooltip="The error over all steps, stage by stage, and how near frames that were kept out came.",
+                ),
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, consent_basis: str, consent_statement: str, consent_expires: str = "") -> bool | str:
+    def validate_inputs(
+        cls, consent_basis: str, consent_statement: str, consent_expires: str = "", stages: str = "preset"
+    ) -> bool | str:
         """Refuse at once, before minutes of tracking, what would be refused later."""
+        try:
+            recipe("draft", stages or "")
+        except GGTalkerError as error:
+            return str(error)
         if consent_basis is None or consent_statement is None:
             return True  # connected from another node: checked when it runs
         try:
@@ -122,22 +157,25 @@ class AdaptAvatar(io.ComfyNode):
         resume: Avatar | None = None,
         consent_expires: str = "",
         graph_test: bool = False,
+        stages: str = "preset",
+        minutes: float = 0.0,
     ) -> io.NodeOutput:
         """Train; what a cancelled run had reached is kept as an avatar file."""
-        from ..ggtalker_core.adapt import AdaptConfig, adapt_avatar
+        from ..ggtalker_core.adapt import adapt_avatar
         from ..ggtalker_core.pipeline import warm_up
 
         record = consent(consent_basis, consent_statement, consent_expires)
-        config = dataclasses.replace(AdaptConfig.named("tiny" if graph_test else preset), seed=seed)
+        config = dataclasses.replace(recipe("tiny" if graph_test else preset, stages, minutes), seed=seed)
         with host.job() as job, host.whole_device():
             warm_up(config.backend, job.device, training=True, progress=job.progress)
             avatar = adapt_avatar(
                 clip, track, config, consent=record, resume=resume, progress=job.progress, device=job.device,
-                on_checkpoint=keep, name=name.strip() or None,
+                on_checkpoint=lambda part: keep(part, job.progress), name=name.strip() or None,
+                free_mb=host.free_memory_mb(),
             )  # fmt: skip
             picture = convert.to_image(beside(avatar, job.device, job.progress))
         report = report_text(avatar)
-        return io.NodeOutput(avatar, picture, report, ui=convert.on_node(report, picture[:1]))
+        return io.NodeOutput(avatar, picture, report, curves(avatar), ui=convert.on_node(report, picture[:1]))
 
 
 def beside(avatar: Avatar, device: str, progress: Progress = silent, count: int = 3) -> Iterator[NDArray[np.uint8]]:
@@ -157,12 +195,28 @@ def beside(avatar: Avatar, device: str, progress: Progress = silent, count: int 
         yield np.concatenate([np.asarray(before), after], axis=1)
 
 
-def keep(checkpoint: Avatar) -> None:
-    """Save an interrupted adaptation where Load Avatar finds it."""
+def recipe(preset: str, stages: str = "preset", minutes: float = 0.0) -> AdaptConfig:
+    """The preset with the chosen stages and time. Raises InvalidInputError."""
+    from ..ggtalker_core.adapt import AdaptConfig
+    from ..ggtalker_core.adapt.plan import chosen, within
+
+    return within(chosen(AdaptConfig.named(preset), stages), minutes)
+
+
+def curves(avatar: Avatar) -> Tensor:
+    """The history of the training as an IMAGE."""
+    from ..ggtalker_core.adapt.curves import history_picture
+
+    return convert.to_image([history_picture(avatar.info.history)])
+
+
+def keep(checkpoint: Avatar, progress: host.NodeProgress) -> None:
+    """Save an interrupted adaptation where Load Avatar finds it, and say so on the node."""
     from ..ggtalker_core.gaussians.avatar_file import save_avatar
 
     name = re.sub(r"[^\w.-]+", "_", checkpoint.info.name)[:60]
-    save_avatar(checkpoint, host.avatar_folder() / f"interrupted_{name}{host.AVATAR_SUFFIX}")
+    path = save_avatar(checkpoint, host.avatar_folder() / f"interrupted_{name}{host.AVATAR_SUFFIX}")
+    progress.say(f"Stopped. Kept as far as it got: {path.name} in {path.parent}. To go on: Load Avatar, then resume.")
 
 
 def consent(basis: str, statement: str, expires: str) -> ConsentRecord:
@@ -181,9 +235,12 @@ def consent(basis: str, statement: str, expires: str) -> ConsentRecord:
 
 def report_text(avatar: Avatar) -> str:
     """What an avatar says of itself, in lines."""
+    from ..ggtalker_core.adapt.history import stage_lines
+
     info = avatar.info
     lines = [f"{info.name}: preset {info.preset}, map {avatar.uv_size} x {avatar.uv_size}, {info.created}"]
     lines.append("Stages done: " + (", ".join(info.stages_done) or "none"))
+    lines += stage_lines(info.history) + [f"Note: {note}" for note in info.notes]
     lines += [f"{key}: {value:.4g}" for key, value in sorted(info.metrics.items())]
     if info.consent is not None:
         until = f", until {info.consent.expires}" if info.consent.expires else ""

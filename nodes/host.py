@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,6 +60,11 @@ class NodeProgress:
         if message and now - self._last_text_s >= _TEXT_EVERY_S:
             self._last_text_s = now
             self._send(message)
+
+    def say(self, message: str) -> None:
+        """Show a text on the node at once, and in the log."""
+        logging.getLogger(__name__).info(message)
+        self._send(message)
 
     def finish(self) -> None:
         """Replace the last message, which would stay on the node, by the time the work took."""
@@ -122,6 +128,14 @@ def device() -> str:
 
     chosen = comfy.model_management.get_torch_device()
     return str(chosen) if chosen.type == "cuda" else "cpu"
+
+
+def free_memory_mb() -> float:
+    """Free memory of the device on which the core works, in megabytes, as ComfyUI counts it."""
+    import comfy.model_management as management
+    import torch
+
+    return float(management.get_free_memory(torch.device(device()))) / 1e6
 
 
 @contextlib.contextmanager

@@ -99,6 +99,8 @@ def test_targets_are_checked_before_any_work(tmp_path, video, capsys):
             "folder of --save-avatar",
         ),
         (["talk", "--audio", "x.wav", "--out", "folder.mp4"], "--out cannot be written"),
+        (["adapt", "--out", "x.avatar.safetensors", "--curves", "x.jpg"], "--curves must end in .png"),
+        (["adapt", "--out", "x.avatar.safetensors", "--stages", "map, wrinkles"], "There is no stage 'wrinkles'"),
     ],
 )
 def test_every_target_is_checked_before_the_work(words, said, video, tmp_path, monkeypatch, capsys):

@@ -8,6 +8,7 @@ round long hair.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ from ..body.inpainter import BodyInpainter, load_inpainter, stacked
 from ..body.masks import softened
 from ..body.plate import fill, person_free
 from .config import InpainterStage
+from .memory import Frugal
+from .optimise import StepReport
+from .pace import paced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,23 +56,38 @@ class InpainterFit:
         """`plate` [H, W, 3] is the clip's still background; `start` are weights to go on with."""
         self.fitter, self.stage, self._clip_side = fitter, stage, clip_side_px
         self._plate = plate
+        self._last = (torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))  # frame and mended rendering
+        self.frugal = Frugal("the Body Inpainter's training")
         self._random = np.random.default_rng(fitter.config.seed + 1)
         torch.manual_seed(fitter.config.seed)
         network = BodyInpainter() if start is None else load_inpainter(start)
         network = network.to(fitter.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network.train().requires_grad_(True)
 
-    def run(self, report: Callable[[int, int, float], None]) -> None:
-        """All steps; `report` (done, total, error) is called after each and may raise to stop."""
+    def run(self, report: Callable[[StepReport], None]) -> None:
+        """All steps; `report` is called after each and may raise to stop."""
         stage = self.stage
         optimizer = torch.optim.Adam(self.network.parameters(), lr=stage.rate)
-        for step in range(stage.steps):
-            optimizer.param_groups[0]["lr"] = stage.rate * _DECAY ** (step / stage.steps)
-            loss = self._loss(self._cut(self._sample(int(self._random.integers(self.fitter.store.count)))))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            report(step + 1, stage.steps, float(loss.detach()))
+        before = 0.0
+        for step, share in paced(stage.steps, stage.minutes):
+            optimizer.param_groups[0]["lr"] = stage.rate * _DECAY**share
+            error = self.frugal.do(functools.partial(self._step, optimizer))
+            of, over = (0, share) if stage.minutes > 0 else (stage.steps, (step + 1) / stage.steps)
+            report(StepReport(stage.name, step + 1, of, error, 0.0, (over - before) * stage.work))
+            before = over
+
+    def _step(self, optimizer: torch.optim.Adam, shrink: int) -> float:
+        """One random square of one frame."""
+        loss = self._loss(self._cut(self._sample(int(self._random.integers(self.fitter.store.count))), shrink))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    def picture(self) -> NDArray[np.uint8]:
+        """The last square of a frame beside its pasted rendering as the network mended it, [side, 2 side, 3]."""
+        pair = torch.cat([value[0].permute(1, 2, 0).cpu() for value in self._last], dim=1)
+        return (pair.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
     def weights(self) -> dict[str, Tensor]:
         """What the avatar keeps."""
@@ -107,10 +126,10 @@ class InpainterFit:
             return fill(store.images[k], person_free(store.mattes[k]))
         return store.background(k, self._plate)
 
-    def _cut(self, sample: _Sample) -> _Sample:
-        """A random square of it that holds some of the mask."""
+    def _cut(self, sample: _Sample, shrink: int) -> _Sample:
+        """A random square of it that holds some of the mask, 1/`shrink` as large as the stage says."""
         height, width = sample.soft.shape
-        side_y, side_x = min(self.stage.crop_px, height), min(self.stage.crop_px, width)
+        side_y, side_x = (min(self.stage.crop_px // shrink, side) for side in (height, width))
         rows, cols = np.nonzero(sample.soft > 0.05)
         if len(rows) == 0:
             rows, cols = np.array([height // 2]), np.array([width // 2])
@@ -130,6 +149,7 @@ class InpainterFit:
         soft = torch.from_numpy(np.ascontiguousarray(sample.soft)).to(device)[None, None]
         hole = (soft > 0).float()
         made = coarse + soft * self.network(stacked(coarse, original, hole))
+        self._last = (original, made.detach())
         error = made - original
         area = hole.mean().clamp_min(1e-3)
         across = (error[..., 1:] - error[..., :-1]).abs().mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from .frame_parameters import FrameParameters
 from .frames import FrameStore
 from .geometry import CHIN
 from .losses import MapPrior, picture_loss
+from .memory import Frugal
+from .pace import paced
+from .sampling import visiting_order
 from .solid import hole_loss, turned
 
 if TYPE_CHECKING:
@@ -41,11 +45,17 @@ class StepReport:
     """One step of the fit."""
 
     stage: str
-    done: int
-    total: int
+    step: int  # of the stage, from 1
+    of: int  # steps of the stage; 0: it ends by the clock
     l1: float
     dssim: float
-    cost: float = 1.0  # in steps at full size
+    work: float  # what was done since the last report, in the unit of Stage.work
+
+    @property
+    def words(self) -> str:
+        """What a user sees."""
+        steps = f"step {self.step} of {self.of}" if self.of else f"step {self.step}"
+        return f"{self.stage}: {steps}, error {self.l1:.4f}"
 
 
 class Fitter:
@@ -76,6 +86,8 @@ class Fitter:
         self._random = np.random.default_rng(config.seed)
         self._order: list[int] = []
         self._steps = 0
+        self.frugal = Frugal("the fit")
+        self.visits = np.ones(store.count)  # of each frame for one of the mean frame
         coarse = max(1.0, _FINE / config.uv_size)  # few texels must be large to meet
         most = self.prior.scale_most_m.clamp_min(config.gaussians.scale_most_m * coarse)
         self._most = most.log()[:, None]  # [N, 1]
@@ -83,21 +95,25 @@ class Fitter:
         nothing = torch.full_like(least[:, 0], math.log(_TINY_M))
         self._least = torch.minimum(torch.stack([least[:, 0], nothing, least[:, 1]], dim=1), self._most)  # [N, 3]
 
-    def run(self, report: Callable[[StepReport], None]) -> None:
-        """All stages; `report` is called after every step and may raise to stop."""
-        done, total = 0, self.config.steps
+    def run(
+        self, report: Callable[[StepReport], None], after_stage: Callable[[Stage], None] = lambda stage: None
+    ) -> None:  # fmt: skip
+        """All stages; `report` is called after every step, and may raise to stop, `after_stage` after every stage."""
         for stage in self.config.stages:
             if stage.fit_colors and self.mlp is None:
                 self._add_mlp()
             groups = self._groups(stage)
             optimizer = torch.optim.Adam(groups, eps=1e-15, fused=True)
-            for step in range(stage.steps):
-                decay = stage.rate * _DECAY ** (step / stage.steps)
+            before = 0.0
+            for step, share in paced(stage.steps, stage.minutes):
+                decay = stage.rate * _DECAY**share
                 for group in optimizer.param_groups:
                     group["lr"] = group["base"] * decay
-                l1, dssim = self._step(stage, optimizer, decay)
-                done += 1
-                report(StepReport(stage.name, done, total, l1, dssim, stage.cost))
+                l1, dssim = self.frugal.do(functools.partial(self._step, stage, optimizer, decay))
+                of, over = (0, share) if stage.minutes > 0 else (stage.steps, (step + 1) / stage.steps)
+                report(StepReport(stage.name, step + 1, of, l1, dssim, (over - before) * stage.work))
+                before = over
+            after_stage(stage)
 
     @torch.no_grad()
     def picture(self, k: int, background: float = 0.5) -> NDArray[np.uint8]:
@@ -106,8 +122,11 @@ class Fitter:
         right = (rendered.rgb[0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
         return np.concatenate([self.store.images[k], right], axis=1)
 
-    def render(self, pose: HeadPose, k: int, divisor: int, background: Tensor, aside: bool = False) -> Rendered:
-        """The present head in `pose`, seen by the camera of kept frame k; or turned to some side."""
+    def render(
+        self, pose: HeadPose, k: int, divisor: int, background: Tensor, aside: bool = False,
+        store: FrameStore | None = None,
+    ) -> Rendered:  # fmt: skip
+        """The present head in `pose`, seen by the camera of kept frame k (of `store`); or turned to some side."""
         from ..render import render
 
         moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
@@ -122,24 +141,25 @@ class Fitter:
         if self.mlp is not None:
             condition = condition_of(moved.expression, moved.jaw_rad, moved.rotation_rad).detach()
             gaussians = dataclasses.replace(gaussians, colors=gaussians.colors + color_residual(self.mlp, condition))
-        intrinsics, width, height = self.store.camera(k, divisor)
+        intrinsics, width, height = (store or self.store).camera(k, divisor)
         camera = Camera(torch.eye(4)[None], intrinsics[None], width, height)
         return render(
             gaussians, camera, background.to(self.device), backend=self.config.backend,
             antialiased=self.config.antialiased,
         )  # fmt: skip
 
-    def _step(self, stage: Stage, optimizer: torch.optim.Adam, decay: float) -> tuple[float, float]:
+    def _step(self, stage: Stage, optimizer: torch.optim.Adam, decay: float, shrink: int = 1) -> tuple[float, float]:
+        divisor = stage.divisor * shrink
         if not self._order:
-            self._order = [int(k) for k in self._random.permutation(self.store.count)]
+            self._order = visiting_order(self.visits, self._random)
             if stage.fit_parameters:
                 self.parameters.recentre()
         k = self._order.pop()
-        target = self.store.target(k, stage.divisor, self.config.weights)
+        target = self.store.target(k, divisor, self.config.weights)
         background = torch.from_numpy(self._random.random(3, dtype=np.float32))
         leaves = self.parameters.leaves(k) if stage.fit_parameters else None
         optimizer.zero_grad()
-        rendered = self.render(self.parameters.pose(k, leaves), k, stage.divisor, background)
+        rendered = self.render(self.parameters.pose(k, leaves), k, divisor, background)
         weights = self.config.weights
         image, matte, weight, emphasis = (
             value.to(self.device) for value in (target.image, target.matte, target.weight, target.emphasis)
@@ -154,8 +174,8 @@ class Fitter:
         total.backward()
         self._steps += 1
         if weights.solid > 0 and self._steps % weights.solid_every == 0:
-            side = self.render(self.parameters.pose(k), k, 2, torch.zeros(3), aside=True)
-            rows = int(self.store.landmarks[k, CHIN, 1]) // 2
+            side = self.render(self.parameters.pose(k), k, 2 * shrink, torch.zeros(3), aside=True)
+            rows = int(self.store.landmarks[k, CHIN, 1]) // (2 * shrink)
             (weights.solid * hole_loss(side.alpha[0, ..., 0], rows)).backward()
         optimizer.step()
         with torch.no_grad():
@@ -176,8 +196,11 @@ class Fitter:
             pairs.append(([self.mlp[name] for name in _MLP if name != "features"], rates.mlp))
         return [{"params": params, "lr": rate, "base": rate} for params, rate in pairs]
 
+    def go_on_with(self, mlp: dict[str, Tensor]) -> None:
+        """Start from a colour network [drawn texels] that was fitted before."""
+        self.mlp = {name: value.clone().to(self.device).requires_grad_(name in _MLP) for name, value in mlp.items()}
+
     def _add_mlp(self) -> None:
         values = self.parameters.values
         condition = condition_of(values["expression"], values["jaw_rad"], values["rotation_rad"])
-        mlp = new_color_mlp(int(self.texels.offset_m.shape[0]), condition, seed=self.config.seed)
-        self.mlp = {name: value.to(self.device).requires_grad_(name in _MLP) for name, value in mlp.items()}
+        self.go_on_with(new_color_mlp(int(self.texels.offset_m.shape[0]), condition, seed=self.config.seed))

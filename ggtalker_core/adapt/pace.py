@@ -1,10 +1,23 @@
-"""When to show a picture again, and how long the rest will take."""
+"""How long a stage runs, when to show a picture again, and how long the rest will take."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 _SURE_S = 3.0  # a shorter stretch says nothing about the pace
+
+
+def paced(steps: int, minutes: float = 0.0) -> Iterator[tuple[int, float]]:
+    """(step, share of the stage that is over), for `steps` steps; with `minutes` until the clock says that they passed.
+
+    By the clock at least one step is made, and no two runs are alike.
+    """
+    start, step, share = time.monotonic(), 0, 0.0
+    while steps > 0 and share < 1:
+        yield step, share
+        step += 1
+        share = (time.monotonic() - start) / (60 * minutes) if minutes > 0 else step / steps
 
 
 class Throttle:

@@ -10,16 +10,20 @@ import numpy as np
 from ..body.plate import median_plate
 from ..progress import SubProgress, patiently
 from ..types import BodyLoop
-from .body_loop import encode_jpeg, encode_png, find_loop
+from .body_loop import encode_jpeg, find_loop
 from .config import AdaptConfig
+from .exposure import evened, exposure_of
 from .frames import BYTES_PER_PIXEL, FrameCollector, FrameStore, choose_frames
 from .geometry import NeckLine, above_neck, chin_height_m, frame_vertices, plan_crops, project
 from .hair import LONGEST_M
+from .heldout import KeptOut
+from .loop_store import LoopStore
 from .matte import MatteOf, keep_person
 from .style import mouth_opening
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from ..head import HeadModel
     from ..progress import Progress
@@ -41,11 +45,14 @@ class Prepared:
     mattes_png: tuple[bytes, ...]
     plate_jpeg: bytes | None
     chin_m: float
+    held_out: FrameStore | None = None  # frames that the fit does not see
+    log_gain: Tensor | None = None  # [T, 3] exposure of every frame of the clip; None where it stood still
 
     def body(self, track: Track) -> BodyLoop:
         """The body loop with the head motion of `track` (all frames of the clip)."""
         part = track.slice(self.loop.start, self.loop.stop)
-        return BodyLoop(self.frames_jpeg, self.mattes_png, self.plate_jpeg, part, track.fps)
+        log_gain = None if self.log_gain is None else self.log_gain[self.loop.start : self.loop.stop].clone()
+        return BodyLoop(self.frames_jpeg, self.mattes_png, self.plate_jpeg, part, track.fps, log_gain)
 
 
 def hair_room_m(
@@ -86,36 +93,45 @@ def prepare(
         config.min_frames, config.memory_mb * 1_000_000 // (plan.out_width * plan.out_height * BYTES_PER_PIXEL)
     )
     good = [i for i, ok in enumerate(usable) if ok]
+    apart = KeptOut.of(good, config.held_out)
+    good = [i for i in good if i not in apart.unseen]
     chosen = choose_frames(good, loop, mouth_opening(landmarks), int(budget))
     collector = FrameCollector(chosen, plan, track.intrinsics_px)
+    kept_out = FrameCollector(apart.scored, plan, track.intrinsics_px)
     plate_at = set(np.linspace(loop.start, loop.stop - 1, min(_PLATE_FRAMES, len(loop))).round().astype(int).tolist())
-    jpegs: list[bytes] = []
-    pngs: list[bytes] = []
+    fps = float(track.fps)
+    pictures = LoopStore(len(loop), config.jpeg_quality, config.loop_mb * 1e6, round(config.loop_least_s * fps))
     plate_frames: list[NDArray[np.uint8]] = []
     plate_mattes: list[NDArray[np.uint8]] = []
-    last = max(chosen[-1], loop.stop - 1)
+    last = max(chosen[-1], loop.stop - 1, *apart.scored)
     streaming, cutting = SubProgress(progress, 0.0, _STREAMED), SubProgress(progress, _STREAMED, 1.0)
     for i, image in enumerate(clip.frames(0, last + 1)):
         streaming(i, last + 1, f"preparing frame {i + 1}")
-        if i not in collector and i not in loop:
+        into = next((part for part in (collector, kept_out) if i in part), None)
+        if into is None and i not in loop:
             continue
         matte = matte_of(image, landmarks[i])
-        if i in collector:
-            collector.add(i, image, matte, landmarks[i], neck.pixels(track, i))
+        if into is not None:
+            into.add(i, image, matte, landmarks[i], neck.pixels(track, i))
         if i in loop:
-            jpegs.append(encode_jpeg(image, config.jpeg_quality))
-            pngs.append(encode_png(matte))
+            pictures.add(image, matte)
         if i in plate_at:
             plate_frames.append(image)
             plate_mattes.append(matte)
     plate, still = median_plate(plate_frames, plate_mattes)
     known = plate if still > _PLATE_STILL else None
-    store = collector.store()
+    store, unseen = collector.store(), kept_out.store()
     if config.refine_mattes:
         store = store.refined(
             known, max(track.size_px), lambda done, total: cutting(done, total, f"the outline in frame {done + 1}")
         )
+    log_gain = None
+    if config.even_exposure:
+        log_gain = patiently(lambda: exposure_of(head, track, store), SubProgress(progress, 1.0, 1.0), "the light")
+    if log_gain is not None:
+        store, unseen = evened(store, log_gain), evened(unseen, log_gain)
     return Prepared(
-        store, loop, tuple(jpegs), tuple(pngs),
+        store, range(loop.start, loop.start + len(pictures.jpegs)), tuple(pictures.jpegs), tuple(pictures.pngs),
         None if known is None else encode_jpeg(known, config.jpeg_quality), chin_m,
+        unseen if unseen.count else None, log_gain,
     )  # fmt: skip

@@ -89,7 +89,7 @@ class Compositor:
         region = self._region(loop, index, motion)
         mask, unit_px = self._mask(region, loop, index, body, rendered.alpha, motion)
         rgb = set_back(
-            body.image, body.plate, rendered.rgb, rendered.alpha, mask,
+            body.image, body.plate, self._exposed(rendered.rgb, loop), rendered.alpha, mask,
             match_px=self.config.match * unit_px, match_limit=self.config.match_limit,
         )  # fmt: skip
         if region == "head" and self._inpainter is not None:  # it was trained with holes of whole heads
@@ -99,6 +99,14 @@ class Compositor:
             # Around the new head the composite is the original: where the old head was it shows the plate already.
             rgb = repair(self._inpainter, rgb, rgb, (weight > 0).astype(np.float32), weight)
         return RgbaFrame(rgb)
+
+    def _exposed(self, rgb: NDArray[np.uint8], loop: int) -> NDArray[np.uint8]:
+        """The head in the light of frame `loop`: without it an auto-exposure would show as a step at the seam."""
+        log_gain = self.avatar.body.log_gain
+        if log_gain is None:
+            return rgb
+        gain = np.exp(log_gain[loop].numpy()).astype(np.float32)
+        return np.clip((rgb * gain).round(), 0, 255).astype(np.uint8)
 
     def _mask(
         self, region: str, loop: int, index: int, body: _BodyFrame, alpha: NDArray[np.uint8],

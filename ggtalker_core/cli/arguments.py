@@ -127,6 +127,17 @@ def _adapt(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", type=Path, metavar="X.avatar.safetensors", help="go on with this avatar")
     parser.add_argument("--name", help="of the avatar (default: the clip's)")
+    parser.add_argument(
+        "--stages",
+        default="preset",
+        metavar="NAMES",
+        help="some of map, parameters, colors, style, inpainter, with commas between (default: those of the preset, or "
+        "what an interrupted avatar lacks)",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, metavar="M", help="train by the clock (default: the preset's steps)"
+    )
+    parser.add_argument("--curves", type=Path, metavar="X.png", help="also draw the error of every stage")
     _preset(parser)
     _machine(parser)
     _consent(parser)

@@ -75,28 +75,36 @@ def track(options: argparse.Namespace) -> int:
 def adapt(options: argparse.Namespace) -> int:
     """Clip to avatar file; what there is when it is cancelled is kept beside it as a checkpoint."""
     from ..adapt import adapt_avatar
+    from ..adapt.history import stage_lines
+    from ..adapt.plan import chosen, within
     from ..gaussians.avatar_file import load_avatar, save_avatar
     from ..pipeline import adapt_config, choose_device
     from ..provenance import check_consent
 
     _check_target("--out", options.out, ".safetensors")
+    _check_target("--curves", options.curves, ".png")
+    config = within(chosen(adapt_config(options.preset, options.backend), options.stages), options.minutes)
     consent = check_consent(consent_of(options))
     resume = load_avatar(options.resume) if options.resume else None
     clip, found = _tracked(options)
     bar = Bar("adapting", quiet=options.quiet)
     avatar = adapt_avatar(
-        clip, found, adapt_config(options.preset, options.backend), consent=consent, resume=resume, progress=bar,
+        clip, found, config, consent=consent, resume=resume, progress=bar,
         device=choose_device(options.device), on_checkpoint=_keeper(options.out),
         name=options.name or Path(clip.name).stem,
     )  # fmt: skip
     bar.close()
     save_avatar(avatar, options.out)
+    if options.curves:
+        _write_curves(avatar, options.curves)
     result = {
         "avatar": str(options.out), "name": avatar.info.name, "preset": avatar.info.preset,
         "watermark_id": avatar.info.watermark_id, "metrics": dict(avatar.info.metrics),
         "bytes": options.out.stat().st_size, "clip_report": clip.report.text(), "track_report": found.report,
+        "history": [dataclasses.asdict(record) for record in avatar.info.history], "notes": list(avatar.info.notes),
     }  # fmt: skip
-    give(result, f"Avatar '{avatar.info.name}' ({avatar.info.preset}): {options.out}", options.json)
+    lines = (f"Avatar '{avatar.info.name}' ({avatar.info.preset}): {options.out}", *stage_lines(avatar.info.history))
+    give(result, "\n".join((*lines, *avatar.info.notes)), options.json)
     return 0
 
 
@@ -182,6 +190,17 @@ def _tracked(options: argparse.Namespace) -> tuple[ReferenceClip, Track]:
     found = track_clip(clip, progress=bar, device=choose_device(options.device))
     bar.close()
     return clip, found
+
+
+def _write_curves(avatar: Avatar, path: Path) -> None:
+    """The history of the training as a picture."""
+    import cv2
+
+    from ..adapt.curves import history_picture
+
+    done, data = cv2.imencode(".png", cv2.cvtColor(history_picture(avatar.info.history), cv2.COLOR_RGB2BGR))
+    if done:
+        path.write_bytes(data.tobytes())
 
 
 def _write_overlay(clip: ReferenceClip, found: Track, options: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import IncompatibleFileError
-from ..types import Avatar, AvatarInfo, BodyLoop, ConsentRecord, HairSway, SpeakingStyle, Track
+from ..types import Avatar, AvatarInfo, BodyLoop, ConsentRecord, HairSway, SpeakingStyle, StageRecord, Track
 
 MAX_UV = 1024
 MAX_LOOP_FRAMES = 15000
@@ -41,6 +41,8 @@ def tensors_of(avatar: Avatar) -> dict[str, Tensor]:
     out["body.mattes"], out["body.matte_ends"] = _pack(body.mattes_png)
     if body.plate_jpeg is not None:
         out["body.plate"] = _pack([body.plate_jpeg])[0]
+    if body.log_gain is not None:
+        out["body.log_gain"] = body.log_gain
     for name in _TRACK:
         out[f"body.track.{name}"] = getattr(body.track, name)
     for name in _TRACK_OPTIONAL:
@@ -127,7 +129,18 @@ def _info(meta: Mapping[str, Any]) -> AvatarInfo:
     values["stages_done"] = tuple(str(stage) for stage in meta["stages_done"])
     values["consent"] = None if consent is None else ConsentRecord(**consent)
     values["metrics"] = {str(key): float(value) for key, value in meta.get("metrics", {}).items()}
+    values["history"] = tuple(_record(entry) for entry in meta.get("history", ()))
+    values["notes"] = tuple(str(note) for note in meta.get("notes", ()))
     return AvatarInfo(**values)
+
+
+def _record(entry: Mapping[str, Any]) -> StageRecord:
+    held_out = entry["held_out_psnr_db"]
+    return StageRecord(
+        name=str(entry["name"]), steps=int(entry["steps"]), of=int(entry["of"]), seconds=float(entry["seconds"]),
+        held_out_psnr_db=None if held_out is None else float(held_out),
+        errors=tuple(float(value) for value in entry["errors"]),
+    )  # fmt: skip
 
 
 def _body(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> BodyLoop:
@@ -148,6 +161,7 @@ def _body(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> BodyLoop:
         plate_jpeg=None if plate is None else plate.numpy().tobytes(),
         track=track,
         fps=Fraction(meta["fps"]),
+        log_gain=_floats(tensors, "body.log_gain") if "body.log_gain" in tensors else None,
     )
 
 

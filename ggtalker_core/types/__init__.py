@@ -9,7 +9,7 @@ Parameters are float32 CPU tensors unless `.to()` moved them; frames are uint8 a
 
 from __future__ import annotations
 
-from .avatar import Avatar, AvatarInfo, BodyLoop, HairSway, SpeakingStyle
+from .avatar import Avatar, AvatarInfo, BodyLoop, HairSway, SpeakingStyle, StageRecord
 from .checks import MAP_CHANNELS, N_EXPRESSION, N_LANDMARKS
 from .clip import ClipReport, ConsentRecord, FrameSource, ReferenceClip
 from .drawing import Camera, Gaussians, Rendered
@@ -37,6 +37,7 @@ __all__ = [
     "RgbaFrame",
     "RgbaSource",
     "SpeakingStyle",
+    "StageRecord",
     "TalkingVideo",
     "Track",
     "frame_count",

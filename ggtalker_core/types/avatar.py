@@ -47,6 +47,7 @@ class BodyLoop:
     plate_jpeg: bytes | None  # the background without the person, where it could be found
     track: Track  # T frames, same camera as the avatar
     fps: Fraction
+    log_gain: Tensor | None = None  # [T, 3] exposure of the frames: the head's colours times exp of it; None = even
 
     def __post_init__(self) -> None:
         """Check the lengths."""
@@ -56,6 +57,9 @@ class BodyLoop:
                 f"BodyLoop needs one image and one matte per tracked frame, got {len(self.frames_jpeg)} images, "
                 f"{len(self.mattes_png)} mattes, {t} frames."
             )
+
+        if self.log_gain is not None:
+            check_shape(self, "log_gain", self.log_gain, (t, 3))
 
     @property
     def count(self) -> int:
@@ -93,6 +97,23 @@ class HairSway:
 
 
 @dataclass(frozen=True)
+class StageRecord:
+    """What one stage of an adaptation did, and what it brought on frames that were kept out of the fit."""
+
+    name: str
+    steps: int  # done
+    of: int  # wanted; fewer were done where the stage was interrupted
+    seconds: float
+    held_out_psnr_db: float | None = None  # inside the head, after the stage; None: no frame was kept out
+    errors: tuple[float, ...] = ()  # the error over the stage, in even parts, oldest first
+
+    def __post_init__(self) -> None:
+        """Check that it was no more than wanted."""
+        if not 0 <= self.steps <= self.of:
+            raise InvalidInputError(f"StageRecord '{self.name}' has {self.steps} steps of {self.of}.")
+
+
+@dataclass(frozen=True)
 class AvatarInfo:
     """What an avatar file says of itself, as strings and numbers (JSON in the file's metadata)."""
 
@@ -107,6 +128,8 @@ class AvatarInfo:
     license: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     prior_sha256: str = ""
+    history: tuple[StageRecord, ...] = ()  # of all runs that made this avatar, oldest first
+    notes: tuple[str, ...] = ()  # what the user should know of how it was made
 
 
 @dataclass(frozen=True)

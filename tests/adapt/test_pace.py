@@ -31,9 +31,19 @@ def test_a_throttle_lets_the_first_one_through(monkeypatch: pytest.MonkeyPatch):
     assert throttle.due()
 
 
-def test_the_cost_counts_every_stage():
-    config = AdaptConfig.draft()
-    assert config.cost == pytest.approx(
-        sum(stage.steps * stage.cost for stage in config.stages) + config.inpainter.steps * config.inpainter.cost
-    )
-    assert config.scaled(2).cost == pytest.approx(2 * config.cost)
+def test_the_work_counts_every_stage():
+    config = AdaptConfig.standard()
+    assert config.work == pytest.approx(sum(stage.work for stage in config.stages) + config.inpainter.work)
+    assert config.fit_work < config.work
+    assert config.scaled(2).work == pytest.approx(2 * config.work)
+
+
+def test_steps_end_a_stage_and_shares_rise():
+    assert list(pace.paced(4)) == [(0, 0.0), (1, 0.25), (2, 0.5), (3, 0.75)]
+    assert list(pace.paced(0)) == [] == list(pace.paced(0, minutes=1.0))
+
+
+def test_the_clock_ends_a_stage(monkeypatch: pytest.MonkeyPatch):
+    now = iter([0.0, 20.0, 40.0, 61.0])
+    monkeypatch.setattr(pace.time, "monotonic", lambda: next(now))
+    assert list(pace.paced(1000, minutes=1.0)) == [(0, 0.0), (1, 20 / 60), (2, 40 / 60)]

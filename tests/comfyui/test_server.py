@@ -66,6 +66,7 @@ def test_missing_consent_is_refused_before_anything_runs(
         ("1", {"file": "gone.mp4"}, "there is no file 'gone.mp4' in ComfyUI's input folder"),
         ("1", {"file": "../../etc/passwd"}, "there is no file"),
         ("1", {"start_s": 9.0, "end_s": 3.0}, "must be after start_s"),
+        ("3", {"stages": "map, wrinkles"}, "There is no stage 'wrinkles'"),
         ("5", {"mouth_gain": 99.0}, "bigger than max"),
         ("8", {"label": "text", "label_text": " "}, "needs a text"),
         ("8", {"watermark_id": "../../x"}, "hexadecimal"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import pytest
 
 pytestmark = pytest.mark.comfyui
@@ -127,7 +128,13 @@ def test_a_video_of_another_node_can_be_the_clip(
 
 
 def test_create_avatar_then_talk(server: Any, run: Callable[..., Any], api: Callable[[str], Any]) -> None:
-    created = run(api("create_avatar"))
+    prompt = api("create_avatar")
+    prompt["90"] = {"class_type": "PreviewImage", "inputs": {"images": ["3", 3]}}
+    created = run(prompt)
+    (curves,) = created.outputs["90"]["images"]
+    drawn = cv2.imread(str(server.base / "temp" / curves["subfolder"] / curves["filename"]))
+    assert drawn.shape == (420, 960, 3) and drawn.std() > 10
+    assert "held-out frames" in created.outputs["3"]["ggtalker_report"][0]
     file = server.base / "models" / "ggtalker_avatars" / "sample.avatar.safetensors"
     assert file.is_file() and "sample.avatar.safetensors" in created.outputs["4"]["ggtalker_report"][0]
     spoken = run(api("talk"))
@@ -136,16 +143,18 @@ def test_create_avatar_then_talk(server: Any, run: Callable[..., Any], api: Call
 
 
 def test_cancelling_the_training_stops_soon_and_keeps_what_was_reached(
-    server: Any, client: Any, api: Callable[[str], Any], errors: Any
+    server: Any, client: Any, run: Callable[..., Any], api: Callable[[str], Any], errors: Any
 ) -> None:
     prompt = api("create_avatar")
     prompt["3"]["inputs"].update(graph_test=False, name="stopped", seed=7)
     sent: list[float] = []
+    said: list[str] = []
 
     async def cancel() -> float:
         """Processor seconds of the server from the cancelling to its end: other work on the machine does not count."""
 
         def watch(event: Any) -> None:
+            said.append(event.text)
             if event.kind == "progress" and event.node == "3" and event.value > 0.2 * event.total and not sent:
                 sent.append(server.processor_s())
                 asyncio.get_running_loop().create_task(client.interrupt())
@@ -158,5 +167,12 @@ def test_cancelling_the_training_stops_soon_and_keeps_what_was_reached(
     assert seconds < 2, "measured: 0.6 s at most (benchmarks/house.py)"
     kept = server.base / "models" / "ggtalker_avatars" / "interrupted_stopped.avatar.safetensors"
     assert kept.is_file()
+    assert any("interrupted_stopped" in text and "Load Avatar" in text for text in said), "where it lies is told"
     log = server.log.read_text(errors="replace")
     assert "Processing interrupted" in log
+    prompt["3"]["inputs"].update(stages="map", minutes=0.05)
+    prompt["3"]["inputs"]["resume"] = ["91", 0]
+    prompt["91"] = {"class_type": "GGTalkerLoadAvatar", "inputs": {"avatar_file": kept.name}}
+    (report,) = run(prompt).outputs["3"]["ggtalker_report"]
+    lines = [line for line in report.splitlines() if line.startswith("  map")]
+    assert len(lines) >= 2 and " of " in lines[-2] + lines[0], "the stopped stage and the one that went on"

@@ -18,7 +18,7 @@ from ggtalker_core.gaussians.avatar_file import load_avatar, save_avatar
 from ggtalker_core.gaussians.color_mlp import N_CONDITION, new_color_mlp
 from ggtalker_core.gaussians.synthetic import synthetic_avatar
 from ggtalker_core.head import uv_layout
-from ggtalker_core.types import Avatar, HairSway
+from ggtalker_core.types import Avatar, HairSway, StageRecord
 
 
 @pytest.fixture(scope="module")
@@ -184,6 +184,27 @@ def test_damaged_metadata(file: Path):
     _rewrite(file, metadata | {"avatar": json.dumps(meta)}, tensors)
     with pytest.raises(IncompatibleFileError):
         load_avatar(file)
+
+
+def test_history_and_exposure_travel_and_must_be_whole(avatar: Avatar, tmp_path: Path):
+    record = StageRecord("map", 40, 250, 12.5, 24.25, (0.08, 0.05))
+    info = dataclasses.replace(avatar.info, history=(record,), notes=("The memory did not suffice.",))
+    body = dataclasses.replace(avatar.body, log_gain=torch.linspace(-0.2, 0.2, 9).view(3, 3))
+    path = save_avatar(dataclasses.replace(avatar, info=info, body=body), tmp_path / "told.avatar.safetensors")
+    back = load_avatar(path)
+    assert back.info == info and back.body.log_gain is not None and torch.equal(back.body.log_gain, body.log_gain)
+    metadata, tensors = _parts(path)
+    _rewrite(path, metadata, tensors | {"body.log_gain": torch.zeros(2, 3)})
+    with pytest.raises(IncompatibleFileError, match="log_gain"):
+        load_avatar(path)
+    meta = json.loads(metadata["avatar"])
+    meta["info"]["history"][0]["steps"] = 300  # more than were wanted
+    _rewrite(path, metadata | {"avatar": json.dumps(meta)}, tensors)
+    with pytest.raises(IncompatibleFileError, match="300 steps of 250"):
+        load_avatar(path)
+    del meta["info"]["history"], meta["info"]["notes"]  # an avatar of an older pack
+    _rewrite(path, metadata | {"avatar": json.dumps(meta)}, tensors)
+    assert load_avatar(path).info.history == ()
 
 
 def test_size_cap(file: Path, monkeypatch: pytest.MonkeyPatch):
