@@ -79,6 +79,12 @@ class Fleet:
         if self._dist is not None and self.size > 1:
             self._dist.barrier()
 
+    def leave(self) -> None:
+        """The run is over: part when all are here."""
+        self.wait()
+        if self._dist is not None:
+            self._dist.destroy_process_group()
+
 
 def learning_rate(config: TrainConfig, step: int) -> float:
     """Linear warm-up, then half a cosine down to 2 %."""
@@ -153,9 +159,9 @@ def run(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
         network.train()
-        half = config.precision != "float32"
+        half, batch = config.precision != "float32", draw(rng)
         with torch.autocast(device, dtype=getattr(torch, config.precision) if half else None, enabled=half):
-            loss = loss_of(draw(rng), rng)
+            loss = loss_of(batch, rng)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
@@ -276,8 +282,8 @@ def precompute(trunk: RegressionTrunk, data: TrainingSet, device: str) -> Sound:
 def window_of(sound: Sound, place: Tensor, length: int, style: Tensor) -> Sound:
     """The windows of precomputed conditions that start at `place` [B, 2] (chunk, first frame)."""
     cut = [(int(c), slice(int(a), int(a) + length)) for c, a in place]
-    return Sound(
-        torch.stack([sound.channels[c, s] for c, s in cut]).float(),
-        torch.stack([sound.closure[c, s] for c, s in cut]).float(),
-        torch.stack([sound.hidden[c, s] for c, s in cut]).float(), style,
+    return Sound(  # first float, then stacked: autocast to bfloat16 cannot stack float16
+        torch.stack([sound.channels[c, s].float() for c, s in cut]),
+        torch.stack([sound.closure[c, s].float() for c, s in cut]),
+        torch.stack([sound.hidden[c, s].float() for c, s in cut]), style,
     )  # fmt: skip
