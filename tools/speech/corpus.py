@@ -267,9 +267,10 @@ def shard(index: int, texts: dict[str, list[str]], path: Path, shares: dict[str,
 
 def retarget(path: Path) -> None:
     """Make the targets of a shard again from its phones, after a change of the rules."""
-    from ggtalker_core.expression.shards import write_shard
     from safetensors import safe_open
     from safetensors.torch import load_file
+
+    from ggtalker_core.expression.shards import write_shard
 
     with safe_open(str(path), "pt") as file:
         phones = file.metadata()["phones"]
