@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..errors import InvalidInputError
 from ..progress import Progress, silent
 from .config import PriorConfig, TrainConfig
 from .denoiser import Denoiser, Sound
@@ -73,6 +74,18 @@ class Fleet:
         self._dist.all_reduce(flat)
         for p, part in zip(parameters, flat.split([g.numel() for g in there])):
             p.grad = part.view_as(p) / self.size
+
+    def agree_on(self, step: int) -> None:
+        """Raise InvalidInputError when the processes go on from different checkpoints, as without a common folder."""
+        if self._dist is None or self.size == 1:
+            return
+        mine = torch.tensor([step, -step], device="cuda" if self._dist.get_backend() == "nccl" else "cpu")
+        self._dist.all_reduce(mine, self._dist.ReduceOp.MAX)
+        least, most = -int(mine[1]), int(mine[0])
+        if least != most:
+            raise InvalidInputError(
+                f"The processes found checkpoints of steps {least} to {most}: `run` must be a folder that all machines see."
+            )
 
     def wait(self) -> None:
         """Until all processes are here."""
@@ -152,6 +165,7 @@ def run(
     average, step, losses = Averaged(network, config.ema), 0, list[float]()
     if checkpoint is not None and checkpoint.exists():
         step = _resume(checkpoint, network, average, optimizer)
+    fleet.agree_on(step)
     wall, cpu = time.monotonic(), time.process_time()
     while step < end and time.monotonic() - wall < stop_after_s:
         rng = np.random.default_rng((config.seed, step, fleet.rank))  # a resumed run sees the same windows
@@ -164,8 +178,8 @@ def run(
             loss = loss_of(batch, rng)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
+        fleet.average_gradients(parameters)  # while scaled: an overflow in one process must be seen by all
         scaler.unscale_(optimizer)
-        fleet.average_gradients(parameters)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         scaler.step(optimizer)
         scaler.update()
