@@ -2,7 +2,8 @@
 
 Sound is fed in pieces of any size. As soon as BLOCK frames are LOOK_AHEAD frames old they are final: the last seconds
 are heard again, the denoiser continues the frames it gave before (that is what it was trained on), and only the block
-is handed out. Nothing that was handed out is ever changed.
+is handed out. Nothing that was handed out is ever changed. Ahead of a voice after a pause (rest.lead_in) the mouth does
+not open here: too little sound is heard ahead.
 """
 
 from __future__ import annotations
