@@ -53,7 +53,7 @@ def lip_motion_mm() -> Tensor:
 
 
 def motion_loss(predicted: Tensor, true: Tensor, scale: Scale, weights: LossWeights) -> Tensor:
-    """Loss of z-scored channels [B, T, 13], always in float32: bfloat16 would blur the lip gap by tenths of millimetres.
+    """Loss of z-scored channels [B, T, 13], always in float32: bfloat16 would blur the lip gap by tenths of a mm.
 
     The terms are those of `_motion_loss`.
     """

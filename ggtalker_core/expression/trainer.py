@@ -84,7 +84,8 @@ class Fleet:
         least, most = -int(mine[1]), int(mine[0])
         if least != most:
             raise InvalidInputError(
-                f"The processes found checkpoints of steps {least} to {most}: `run` must be a folder that all machines see."
+                f"The processes found checkpoints of steps {least} to {most}: "
+                "`run` must be a folder that all machines see."
             )
 
     def wait(self) -> None:
