@@ -51,9 +51,9 @@ def lead_in(channels: Tensor, closure: Tensor, quiet: Tensor, frames: int, share
     """Let the mouth open ahead of a voice that follows a pause, as people do.
 
     The lips part 100 to 300 ms before the voice sets in (Chandrasekaran et al. 2009), sooner than in the training
-    targets. channels [T, 13] at rest 0, closure [T] probability of shut lips, quiet [T] bool: frames of pauses that are long
-    enough. In the last `frames` frames of a pause the mouth goes over to `share` of the first open shape that follows,
-    unless the lips must meet before it (a voice that sets in with /p b m/).
+    targets. channels [T, 13] at rest 0, closure [T] probability of shut lips, quiet [T] bool: frames of pauses that
+    are long enough. In the last `frames` frames of a pause the mouth goes over to `share` of the first open shape that
+    follows, unless the lips must meet before it (a voice that sets in with /p b m/).
     """
     if frames < 1 or share <= 0:
         return channels

@@ -121,7 +121,8 @@ def mouth_motion(
     vector = None if manner is None else torch.tensor(manner.vector())
     token = style if prior.denoiser is not None and prior.config.style_width else None
     motion = prior(features.values, seed=seed, settings=settings, manner=vector, style=token, progress=progress)
-    channels = rested(shut_lips(motion.channels, motion.closure, settings.closure_at), features, settings)
+    near = prior.brought_near(motion.channels, features.values, settings.near_share)
+    channels = rested(shut_lips(near, motion.closure, settings.closure_at), features, settings)
     return opened_ahead(channels, motion.closure, features, settings)
 
 

@@ -125,6 +125,9 @@ class SpeechStream:
             channels = self._prior.settled(scores[0], regression, closure, self._settings, self._token is None)
         else:
             channels = self._prior.scale.restore(regression)
+        channels = self._prior.brought_near(
+            torch.cat([channels.new_zeros(offset, channels.shape[1]), channels]), values, self._settings.near_share
+        )[offset:]
         channels = shut_lips(channels, closure, self._settings.closure_at)
         self._loudest_db = max(self._loudest_db, float(level.max()))
         below = max(
