@@ -6,7 +6,9 @@ clip's 95th percentile within 40 ms (recall); a run of closed frames outside pau
 40 ms (precision). Phones: LibriVox's come with the clips (pocketsphinx), other English ones are Whisper's text with
 pocketsphinx's times (tools/speech/label_real.py), those of other languages are Whisper's text, espeak-ng's spelling and
 time warping (label_world.py). None was heard and corrected. The dev half was used for choices, the test half never.
-Figures of the diffusion prior are means over 4 seeds.
+Figures of the diffusion prior are means over 4 seeds. "Prompts" are telephone prompts of Debian's asterisk-core-sounds
+(one speaker a language, GGTALKER_PROMPTS names the folder of the unpacked packages; text from the packages, times by
+label_prompts.py; seed 0). GGTALKER_MUSIC, GGTALKER_TRACKS: see speech_hard.py, speech_clips.py.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ def core() -> None:
 
 CLIPS = _module("ggtalker_bench_speech_clips", HERE / "speech_clips.py")
 SCORES = _module("ggtalker_bench_speech_scores", HERE / "speech_scores.py")
+HARD = _module("ggtalker_bench_speech_hard", HERE / "speech_hard.py")
+FEW = 5  # closures; fewer say nothing
 
 
 def entry(value: float | None, unit: str, target: str | None, ok: bool | None, note: str = "") -> Row:
@@ -59,9 +63,11 @@ def entry(value: float | None, unit: str, target: str | None, ok: bool | None, n
 
 
 def judged(
-    value: float, at_least: float | None = None, at_most: float | None = None, note: str = "", unit: str = ""
+    value: float | None, at_least: float | None = None, at_most: float | None = None, note: str = "", unit: str = ""
 ) -> Row:
     """A row with a target."""
+    if value is None:
+        return entry(None, unit, None, None, note)
     if at_least is not None:
         return entry(value, unit, f">= {at_least:.2f}", bool(value >= at_least), note)
     if at_most is not None:
@@ -127,13 +133,36 @@ def closure_rows(clips: list[Any], spoken: list[Gaps], rules: Gaps) -> dict[str,
             float(np.mean(v)) for v in zip(*((sum(c.hits), sum(c.right), len(c.right)) for c in counts))
         )
         out[f"closure recall, {name}"] = judged(
-            np.mean([c.recall for c in counts]), recall, note=f"{hit:.1f} of {n} found" + (few if n < 5 else "")
+            np.mean([c.recall for c in counts]), recall, note=f"{hit:.1f} of {n} found" + (few if n < FEW else "")
         )
+        if n < FEW:
+            out[f"closure recall, {name}"]["ok"] = None
         out[f"closure precision, {name}"] = judged(
             np.nanmean([c.precision for c in counts]), precision, note=f"{right:.1f} of {made:.1f} right"
         )
         out[f"lips shut in vowel frames, {name}"] = judged(np.mean([c.shut_in_vowels for c in counts]), at_most=vowels)
         out[f"lip gap likeness to the rules on aligned phones, {name}"] = judged(float(like), likeness)
+    return out
+
+
+def prompt_rows(prompts: list[Any]) -> dict[str, Row]:
+    """Recall and precision on telephone prompts, every language and half by itself."""
+    if not prompts:
+        note = "needs asterisk-core-sounds: set GGTALKER_PROMPTS"
+        return {"closure recall, prompts": entry(None, "", ">= 0.75", None, note)}
+    gaps, out = {p.name: gap_of(p.audio) for p in prompts}, dict[str, Row]()
+    for language in sorted({p.language for p in prompts}):
+        for half in ("dev", "test"):
+            chosen = [p for p in prompts if (p.language, p.half) == (language, half)]
+            counted, name = SCORES.count(chosen, [gaps[p.name] for p in chosen]), f"prompts {language}, {half} half"
+            seconds = sum(float(p.audio.duration_s) for p in chosen)
+            out[f"closure recall, {name}"] = judged(
+                counted.recall, 0.75, note=f"{sum(counted.hits)} of {len(counted.hits)} found in {seconds:.0f} s"
+            )
+            out[f"closure precision, {name}"] = judged(
+                counted.precision, note=f"{sum(counted.right)} of {len(counted.right)} right"
+            )
+            out[f"lips shut in vowel frames, {name}"] = judged(counted.shut_in_vowels)
     return out
 
 
@@ -301,6 +330,9 @@ def rows() -> dict[str, Row]:
     longest = max(clips, key=lambda c: float(c.audio.duration_s))
     english = max((c for c in clips if c.language == "en"), key=lambda c: float(c.audio.duration_s))
     out |= cost_rows(longest) | streaming_rows(english)
+    out |= HARD.long_rows(clips, gap_of, judged)
+    out |= HARD.hard_rows(clips, gap_of, judged, SCORES.count, neutral_gap_mm())
+    out |= prompt_rows(CLIPS.load_prompts())
     hear_once()
     rules = [SCORES.rules_gap(c) for c in clips]
     spoken = [[gap_of(c.audio, seed) for c in clips] for seed in SEEDS]

@@ -102,6 +102,22 @@ def load_clips(media: Path) -> list[Clip]:
     return clips
 
 
+def load_prompts() -> list[Clip]:
+    """Telephone prompts of Debian's asterisk-core-sounds, where GGTALKER_PROMPTS names the folder of unpacked packages.
+
+    Their labels are made by tools/speech/label_prompts.py. An empty list without them.
+    """
+    from ggtalker_core.expression.closure import labels_of
+
+    root = Path(os.environ.get("GGTALKER_PROMPTS", "/")) / "usr/share/asterisk/sounds"
+    labels, clips = DATA / "prompt_phones.json", list[Clip]()
+    for name, entry in json.loads(labels.read_text(encoding="utf8")).items():
+        if (root / name).exists():
+            spans = [(float(a), float(b), str(p)) for a, b, p in entry["phones"]]
+            clips.append(Clip(name, entry["language"], entry["half"], read_audio(root / name), spans, labels_of(spans)))
+    return clips
+
+
 @dataclass(frozen=True)
 class Mouth:
     """The tracked mouth of a filmed speaker."""

@@ -10,7 +10,7 @@ from . import convert, host, widgets, wires
 
 if TYPE_CHECKING:
     from ..ggtalker_core.head.arkit import ArkitMap
-    from ..ggtalker_core.types import Avatar, MotionTrack
+    from ..ggtalker_core.types import Avatar, MotionTrack, Track
 
 _EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "disgusted")  # as in expression/emotion.py
 _ENGINES = ("diffusion", "regression", "rules")
@@ -108,6 +108,13 @@ class AudioToExpression(io.ComfyNode):
                     tooltip="How the motion is made. diffusion: the trained prior, lively. regression: its average, "
                     "the same for every seed. rules: phones heard in the voice, then fixed mouth shapes.",
                 ),
+                wires.Track.Input(
+                    "manner_of",
+                    optional=True,
+                    tooltip="Speak in the manner of this tracked person: how widely, with how much jaw and lips and "
+                    "how crisply, read from a few seconds of track. Empty: the plain manner, whose lips close a little "
+                    "more surely.",
+                ),
             ],
             outputs=[
                 wires.Motion.Output(
@@ -133,15 +140,19 @@ class AudioToExpression(io.ComfyNode):
         emotion: str = "neutral",
         emotion_intensity: float = 0.5,
         engine: str = "diffusion",
+        manner_of: Track | None = None,
     ) -> io.NodeOutput:
         """Speak."""
-        from ..ggtalker_core.expression import speak
+        from ..ggtalker_core.expression import personal, speak
         from ..ggtalker_core.head import load_head
 
         with host.job() as job:
             arkit = load_head("default" if avatar is None else avatar.head_model).arkit
+            style = None if avatar is None else avatar.style
+            if manner_of is not None:
+                style = personal.manner_of(manner_of, style, arkit=load_head(manner_of.head_model).arkit)
             motion = speak(
-                convert.to_voice(audio), style=None if avatar is None else avatar.style, arkit=arkit,
+                convert.to_voice(audio), style=style, arkit=arkit,
                 fps=convert.to_fps(fps), seed=seed, steps=steps, guidance=guidance, mouth_gain=mouth_gain,
                 jaw_gain=jaw_gain, smoothing=smoothing, emotion=emotion, emotion_intensity=emotion_intensity,
                 engine=engine, progress=job.progress,

@@ -1,8 +1,8 @@
 """Phones with times -> mouth channels per video frame: blended dominances, then enforced closure of /p b m/.
 
 F(t) = sum_i D_i(t) T_i / sum_i D_i(t), with D_i flat over the middle of phone i and falling exponentially on both sides
-(Cohen & Massaro 1993). The lips must meet for /p b m/ (the hard constraint of JALI, Edwards et al. 2016); the mouth
-leads the sound a little (Schwartz & Savariaux 2014).
+(Cohen & Massaro 1993). The lips must meet for /p b m/ and nearly for /f v w/ (the hard constraints of JALI, Edwards et
+al. 2016); the mouth leads the sound a little (Schwartz & Savariaux 2014).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .channels import GAP_MM, INDEX, N_CHANNELS, NEUTRAL_GAP_MM
-from .phones import BILABIALS, SHAPES, Span, simple, split_phones
+from .phones import BILABIALS, NEAR_SHAPES, SHAPES, Span, simple, split_phones
 
 CLOSED_GAP_MM = 0.1  # what is left between the lips in an enforced closure
+NEAR_SHARE = 0.7  # how far lips go towards the shapes of NEAR_SHAPES
 SHORTEST_SILENCE_S = 0.09  # shorter gaps belong to the phone before
 SHOWN = [
     INDEX[n] for n in ("mouthFunnel", "mouthPucker", "mouthSmile", "mouthStretch", "mouthLowerDown", "mouthUpperUp")
@@ -89,6 +90,7 @@ def mouth_channels(
     count = round(seconds * fps)
     times = (np.arange(count) + 0.5) / fps
     total, weights, shut = np.zeros((count, N_CHANNELS)), np.full((count, N_CHANNELS), 1e-6), np.zeros(count)
+    near = np.zeros((count, len(NEAR_SHAPES)))
     for start, end, key in joined_phones(spans, seconds):
         shape, length, target = SHAPES[key], end - start, np.zeros(N_CHANNELS)
         size, force = (1.0, 1.0) if jitter is None else np.exp(0.15 * jitter.normal(size=2))
@@ -114,12 +116,32 @@ def mouth_channels(
             nearest = round((first + last) / 2 * fps - 0.5)
             if 0 <= nearest < count:  # at 25 fps a short closure must not fall between two frames
                 shut[nearest] = 1
+        for k, phones in enumerate(NEAR_SHAPES):
+            if key and key in phones:
+                away = np.maximum(0, np.abs(t + 1.5 * manner.lead_s - (start + end) / 2) - 0.25 * length)
+                near[low:high, k] = np.maximum(near[low:high, k], np.clip(1 - away / (0.06 / manner.speed), 0, 1))
     channels = total / weights
     channels[:, 0] *= manner.jaw
     channels[:, SHOWN] *= manner.lips
     channels *= manner.amplitude
     channels[:, 0] = np.minimum(channels[:, 0], 0.6)
-    return close_lips(channels, shut), shut.astype(np.float32)
+    return close_lips(near_lips(channels, NEAR_SHARE * near), shut), shut.astype(np.float32)
+
+
+def near_lips(channels: NDArray[np.floating], weight: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Channels [T, 13] taken by `weight` [T, 2] towards the shapes of NEAR_SHAPES (f v; w), never to a wider mouth.
+
+    JALI's constraint of labiodentals (Edwards et al. 2016), and the same for glides: blended dominances leave them as
+    open as their neighbours, filmed people do not (benchmarks/speech.py, tracked human mouths).
+    """
+    gap = np.asarray(GAP_MM)
+    for k, shape in enumerate(NEAR_SHAPES.values()):
+        aim = np.zeros(N_CHANNELS)
+        for channel, value in shape.targets:
+            aim[channel] = value
+        nearer = channels + weight[:, k, None] * (aim - channels)
+        channels = np.where((nearer @ gap < channels @ gap)[:, None], nearer, channels)
+    return channels
 
 
 def close_lips(channels: NDArray[np.floating], shut: NDArray[np.floating]) -> NDArray[np.float32]:

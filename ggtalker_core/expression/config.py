@@ -55,9 +55,14 @@ class SpeakConfig:
     variation: float = 0.6  # scale of the noise that the sampler starts from; 0 = the same motion for every seed
     settle: float = 0.65  # share of the regression's answer (the mean of all motions) in the plain manner; 0 = none
     closure_at: float = 0.5  # where the closure head is that sure, the lips are shut; above 1 = never
+    near_share: float = 0.7  # how near the lips come in f, v and w, of the whole way; 0 = as the networks say
     rest_below_db: float = -65.0  # sound below this (peak, dB of full scale) for rest_after_s is silence: lips rest
     rest_range_db: float = 45.0  # and this far below the loudest sound of the clip: quiet recordings still speak
     rest_after_s: float = 0.2
+    lead_in_s: float = 0.32  # the mouth opens that long before a voice that follows a pause; 0 = never
+    lead_in_share: float = 0.7  # of the first open shape that follows, reached when the voice sets in
+    lead_in_pause_s: float = 0.32  # shortest pause before it
+    lead_in_range_db: float = 30.0  # a pause is this far below the loudest sound of the clip
     max_gain: float = 3.0  # largest mouth or jaw gain
 
     def __post_init__(self) -> None:
@@ -67,6 +72,11 @@ class SpeakConfig:
             raise InvalidInputError(
                 f"SpeakConfig needs steps >= 1, guidance in [0, 10], variation in [0, 2], settle in [0, 1]; got "
                 f"{self.steps}, {self.guidance}, {self.variation}, {self.settle}."
+            )
+        if not all(0 <= v <= 1 for v in (self.lead_in_s, self.lead_in_share, self.near_share)):
+            raise InvalidInputError(
+                f"SpeakConfig needs lead_in_s, lead_in_share and near_share in [0, 1]; got {self.lead_in_s}, "
+                f"{self.lead_in_share}, {self.near_share}."
             )
 
 

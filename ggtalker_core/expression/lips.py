@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from .channels import lip_gap_mm
-from .coarticulation import close_lips
+from .coarticulation import close_lips, near_lips
 
 APART_BELOW = 0.5  # closure probability under which lips may not meet by accident
 NEAR_MM = 2.0  # a sampled gap under this is looked at
+NEAR_FROM, NEAR_SURE = 0.2, 0.6  # chance of an /f v/ or /w/ from which it counts, and counts in full
 PEAK_REACH, PEAK_POWER = 2, 4  # frames to each side among which a closure stands out, and how much it must
 
 
@@ -45,3 +46,13 @@ def part_lips(sampled: Tensor, regression: Tensor, closure: Tensor) -> Tensor:
     apart = smoothstep((APART_BELOW - closure) / 0.2)
     near = smoothstep((NEAR_MM - lip_gap_mm(sampled)) / 1.0)
     return torch.lerp(sampled, regression, (apart * near)[:, None])
+
+
+def bring_near(channels: Tensor, chance: Tensor, share: float) -> Tensor:
+    """Channels [T, 13] with the lips near each other where an /f v/ or a /w/ is heard, chance [T, 2] (lips_near).
+
+    `share` of the way to the shapes of NEAR_SHAPES is gone where it is sure; an average over many mouths, which the
+    networks answer with, keeps them too open. See coarticulation.near_lips.
+    """
+    weight = share * ((chance - NEAR_FROM) / (NEAR_SURE - NEAR_FROM)).clamp(0, 1)
+    return torch.from_numpy(near_lips(channels.numpy(), weight.numpy())).float()

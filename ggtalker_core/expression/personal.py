@@ -6,6 +6,7 @@ enough and nothing can be forgotten. A track is used relative to its rest: the m
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from .channels import from_arkit, lip_gap_mm
 from .config import LossWeights, SpeakConfig
 from .denoiser import Sound
 from .losses import motion_loss
-from .prior import ExpressionPrior
+from .prior import ExpressionPrior, load_style_prior
 from .sampler import add_noise
 from .speaking import default_arkit, mouth_motion, retime
 
@@ -56,6 +57,17 @@ def style_token(prior: ExpressionPrior, track: Track, arkit: ArkitMap | None = N
     """The style token [64] of a track, without its sound. Raises InvalidInputError under one second of track."""
     channels, _ = track_channels(track.expression, track.jaw_rad, arkit or default_arkit(), track.fps, prior.config.fps)
     return prior.style_of(channels)
+
+
+def manner_of(track: Track, base: SpeakingStyle | None = None, *, arkit: ArkitMap | None = None) -> SpeakingStyle:
+    """The manner of a tracked person as a speaking style: the token of the track, rest pose and gains of `base`.
+
+    arkit: the map of the track's head. base: of whoever is to speak, default the average face at rest. With it, any
+    avatar speaks as widely, with as much jaw and lips and as crisply as the tracked person. Raises InvalidInputError
+    under one second of track.
+    """
+    base = base or SpeakingStyle(torch.zeros_like(track.expression[0]), torch.zeros(3))
+    return dataclasses.replace(base, token=style_token(load_style_prior(), track, arkit))
 
 
 def fine_tune(

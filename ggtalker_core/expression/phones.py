@@ -15,6 +15,7 @@ Span = tuple[float, float, str]  # start s, end s, IPA ("" = silence)
 
 VOWELS = frozenset("aæɑʌɐɒuʊoɔyøœɵʉʏeɛiɪəɚɝɜᵻɨɘɯɤä")
 BILABIALS = frozenset("pbm")
+LABIODENTALS, GLIDES = "fvɱ", "wɥ"  # lips nearly meet: the lower one on the teeth, both rounded
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ _GROUPS: tuple[tuple[str, Shape], ...] = (
     ("j", _shape(0.8, 9, 0.7, jawOpen=0.08, mouthStretch=0.25, mouthLowerDown=0.2, mouthSmile=0.12)),
     ("hɦʔ", _shape(0.12, 11, 0.12, jawOpen=0.15)),
 )  # fmt: skip
+# What the mouth may not stay wider than in phones whose lips nearly meet, however open their neighbours are.
+NEAR_SHAPES: dict[str, Shape] = {
+    LABIODENTALS: _shape(1, 1, 1, jawOpen=0.055, mouthRollLower=0.6, mouthUpperUp=0.22, mouthShrugLower=0.1),
+    GLIDES: _shape(1, 1, 1, jawOpen=0.05, mouthPucker=1.0, mouthFunnel=0.14),
+}
 GROUP_NAMES: tuple[str, ...] = ("", *(phones for phones, _ in _GROUPS))  # silence, then phones that look alike
 GROUP_OF: dict[str, int] = {"": 0} | {p: i + 1 for i, (phones, _) in enumerate(_GROUPS) for p in phones}
 SHAPES: dict[str, Shape] = {"": SILENCE} | {phone: shape for phones, shape in _GROUPS for phone in phones}

@@ -17,9 +17,9 @@ from ..progress import Progress, silent
 from ..speech.weights import ASSETS, BUNDLED_FEATURES, quantise, read_weights
 from .config import PriorConfig, SpeakConfig
 from .denoiser import Denoiser, Sound
-from .lips import part_lips, stand_out
+from .lips import bring_near, part_lips, stand_out
 from .losses import Scale
-from .recogniser import lips_meet
+from .recogniser import lips_meet, lips_near
 from .regression import Heard, RegressionTrunk
 from .sampler import cosine_schedule, sample
 
@@ -90,6 +90,15 @@ class ExpressionPrior:
         if self.feature_id == BUNDLED_FEATURES and features.shape[1] == RECOGNISED_WIDTH:
             logit = (logit.clamp(-9, 9) + lips_meet(features)) / 2
         return stand_out(torch.sigmoid(logit))
+
+    def brought_near(self, channels: Tensor, features: Tensor, share: float) -> Tensor:
+        """Channels [T, 13] with the lips near each other in the /f v w/ of features [T, F] (lips.bring_near).
+
+        Unchanged on the features of another encoder, which the recogniser does not know.
+        """
+        if share <= 0 or self.feature_id != BUNDLED_FEATURES or features.shape[1] != RECOGNISED_WIDTH:
+            return channels
+        return bring_near(channels, lips_near(features), share)
 
     def regression_alone(self) -> ExpressionPrior:
         """The same prior without its denoiser."""

@@ -16,13 +16,14 @@ from torch.nn import functional
 
 from ..errors import IncompatibleFileError
 from ..speech.weights import ASSETS, read_weights
-from .phones import GROUP_NAMES, Span
+from .phones import GROUP_NAMES, NEAR_SHAPES, Span
 
 RECOGNISER_FILE = ASSETS / "speech_phones.safetensors"
 RECOGNISER_FORMAT = "ggtalker.phone-recogniser"
 RECOGNISER_SHA256 = "f53b590c7087bf81ab29682b3bc4c322de8795fdd115aebfa92732bea210ef8a"
 RATE = 50  # classes per second: two per feature frame
 LIPS = GROUP_NAMES.index("pbm")
+NEAR = [GROUP_NAMES.index(name) for name in NEAR_SHAPES]
 SWITCH_COST = 4.0  # of going from one phone to another, in log probability
 
 
@@ -86,6 +87,16 @@ def lips_meet(features: Tensor, recogniser: PhoneRecogniser | None = None) -> Te
     recogniser = recogniser or load_recogniser()
     heard = recogniser(features[None])[0].log_softmax(-1)[:, LIPS].view(-1, 2).amax(1)
     return torch.logit(heard.exp(), eps=1e-4)
+
+
+@torch.no_grad()
+def lips_near(features: Tensor, recogniser: PhoneRecogniser | None = None) -> Tensor:
+    """Chance [T, 2] of an /f v/ and of a /w/ in features [T, F] at 25 per second; half of it in the frames beside."""
+    recogniser = recogniser or load_recogniser()
+    heard = recogniser(features[None])[0].softmax(-1)[:, NEAR]
+    chance = heard.view(-1, 2, len(NEAR)).amax(1)
+    beside = torch.maximum(torch.cat([chance[1:], chance[-1:]]), torch.cat([chance[:1], chance[:-1]]))
+    return torch.maximum(chance, 0.5 * beside)
 
 
 @lru_cache(maxsize=1)

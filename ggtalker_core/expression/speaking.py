@@ -20,7 +20,7 @@ from .emotion import add_emotion, check_emotion
 from .lips import shut_lips
 from .prior import ExpressionPrior, load_prior, load_style_prior
 from .recogniser import recognise
-from .rest import rest_weight, silent_frames
+from .rest import lead_in, rest_weight, silent_frames
 
 if TYPE_CHECKING:
     from ..head.arkit import ArkitMap
@@ -121,7 +121,9 @@ def mouth_motion(
     vector = None if manner is None else torch.tensor(manner.vector())
     token = style if prior.denoiser is not None and prior.config.style_width else None
     motion = prior(features.values, seed=seed, settings=settings, manner=vector, style=token, progress=progress)
-    return rested(shut_lips(motion.channels, motion.closure, settings.closure_at), features, settings)
+    near = prior.brought_near(motion.channels, features.values, settings.near_share)
+    channels = rested(shut_lips(near, motion.closure, settings.closure_at), features, settings)
+    return opened_ahead(channels, motion.closure, features, settings)
 
 
 def rules_motion(features: SpeechFeatures, settings: SpeakConfig, manner: Manner | None = None) -> Tensor:
@@ -141,6 +143,14 @@ def rested(channels: Tensor, features: SpeechFeatures, settings: SpeakConfig) ->
     below = float((features.level_db.max() - settings.rest_range_db).clamp(DIGITAL_SILENCE_DB, settings.rest_below_db))
     weight = rest_weight(silent_frames(features.level_db, below, after))
     return channels * (1 - weight)[:, None]
+
+
+def opened_ahead(channels: Tensor, closure: Tensor, features: SpeechFeatures, settings: SpeakConfig) -> Tensor:
+    """Channels [T, 13] that open ahead of a voice that follows a pause (rest.lead_in)."""
+    fps = float(features.fps)
+    below = float(features.level_db.max()) - settings.lead_in_range_db
+    pause = silent_frames(features.level_db, below, max(1, round(settings.lead_in_pause_s * fps)))
+    return lead_in(channels, closure, pause, round(settings.lead_in_s * fps), settings.lead_in_share)
 
 
 def retime(motion: Tensor, from_fps: Fraction, to_fps: Fraction, count: int) -> Tensor:

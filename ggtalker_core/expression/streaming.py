@@ -2,7 +2,8 @@
 
 Sound is fed in pieces of any size. As soon as BLOCK frames are LOOK_AHEAD frames old they are final: the last seconds
 are heard again, the denoiser continues the frames it gave before (that is what it was trained on), and only the block
-is handed out. Nothing that was handed out is ever changed.
+is handed out. Nothing that was handed out is ever changed. Ahead of a voice after a pause (rest.lead_in) the mouth does
+not open here: too little sound is heard ahead.
 """
 
 from __future__ import annotations
@@ -124,6 +125,9 @@ class SpeechStream:
             channels = self._prior.settled(scores[0], regression, closure, self._settings, self._token is None)
         else:
             channels = self._prior.scale.restore(regression)
+        channels = self._prior.brought_near(
+            torch.cat([channels.new_zeros(offset, channels.shape[1]), channels]), values, self._settings.near_share
+        )[offset:]
         channels = shut_lips(channels, closure, self._settings.closure_at)
         self._loudest_db = max(self._loudest_db, float(level.max()))
         below = max(

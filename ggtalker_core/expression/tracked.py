@@ -18,6 +18,7 @@ from torch import Tensor
 from ..errors import InvalidInputError
 from ..speech.features import encode_speech
 from ..types import AudioTrack, Track
+from . import shards
 from .channels import lip_gap_mm
 from .closure import CLOSED_SHARE
 from .personal import track_channels
@@ -83,8 +84,6 @@ def write_shard(chunks: Sequence[Chunk], path: Path) -> None:
 
     Raises InvalidInputError for no chunks.
     """
-    from safetensors.torch import save_file
-
     if not chunks:
         raise InvalidInputError("A shard needs at least one chunk.")
 
@@ -98,6 +97,4 @@ def write_shard(chunks: Sequence[Chunk], path: Path) -> None:
         "manners": torch.zeros(len(chunks), 1, 4, dtype=torch.float16),
         "frames": torch.tensor([len(c.features) for c in chunks], dtype=torch.int32),
     }
-    part = path.with_suffix(".part")
-    save_file(tensors, part)
-    part.replace(path)
+    shards.write_shard(path, tensors)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..errors import InvalidInputError
 from ..progress import Progress, silent
 from .config import PriorConfig, TrainConfig
 from .denoiser import Denoiser, Sound
@@ -74,10 +75,29 @@ class Fleet:
         for p, part in zip(parameters, flat.split([g.numel() for g in there])):
             p.grad = part.view_as(p) / self.size
 
+    def agree_on(self, step: int) -> None:
+        """Raise InvalidInputError when the processes go on from different checkpoints, as without a common folder."""
+        if self._dist is None or self.size == 1:
+            return
+        mine = torch.tensor([step, -step], device="cuda" if self._dist.get_backend() == "nccl" else "cpu")
+        self._dist.all_reduce(mine, self._dist.ReduceOp.MAX)
+        least, most = -int(mine[1]), int(mine[0])
+        if least != most:
+            raise InvalidInputError(
+                f"The processes found checkpoints of steps {least} to {most}: "
+                "`run` must be a folder that all machines see."
+            )
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self._dist is not None and self.size > 1:
             self._dist.barrier()
+
+    def leave(self) -> None:
+        """The run is over: part when all are here."""
+        self.wait()
+        if self._dist is not None:
+            self._dist.destroy_process_group()
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -146,6 +166,7 @@ def run(
     average, step, losses = Averaged(network, config.ema), 0, list[float]()
     if checkpoint is not None and checkpoint.exists():
         step = _resume(checkpoint, network, average, optimizer)
+    fleet.agree_on(step)
     wall, cpu = time.monotonic(), time.process_time()
     while step < end and time.monotonic() - wall < stop_after_s:
         rng = np.random.default_rng((config.seed, step, fleet.rank))  # a resumed run sees the same windows
@@ -153,13 +174,13 @@ def run(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step)
         network.train()
-        half = config.precision != "float32"
+        half, batch = config.precision != "float32", draw(rng)
         with torch.autocast(device, dtype=getattr(torch, config.precision) if half else None, enabled=half):
-            loss = loss_of(draw(rng), rng)
+            loss = loss_of(batch, rng)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
+        fleet.average_gradients(parameters)  # while scaled: an overflow in one process must be seen by all
         scaler.unscale_(optimizer)
-        fleet.average_gradients(parameters)
         nn.utils.clip_grad_norm_(parameters, 1.0)
         scaler.step(optimizer)
         scaler.update()
@@ -276,8 +297,8 @@ def precompute(trunk: RegressionTrunk, data: TrainingSet, device: str) -> Sound:
 def window_of(sound: Sound, place: Tensor, length: int, style: Tensor) -> Sound:
     """The windows of precomputed conditions that start at `place` [B, 2] (chunk, first frame)."""
     cut = [(int(c), slice(int(a), int(a) + length)) for c, a in place]
-    return Sound(
-        torch.stack([sound.channels[c, s] for c, s in cut]).float(),
-        torch.stack([sound.closure[c, s] for c, s in cut]).float(),
-        torch.stack([sound.hidden[c, s] for c, s in cut]).float(), style,
+    return Sound(  # first float, then stacked: autocast to bfloat16 cannot stack float16
+        torch.stack([sound.channels[c, s].float() for c, s in cut]),
+        torch.stack([sound.closure[c, s].float() for c, s in cut]),
+        torch.stack([sound.hidden[c, s].float() for c, s in cut]), style,
     )  # fmt: skip

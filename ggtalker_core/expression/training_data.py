@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import InvalidInputError
 from .losses import Scale
+from .shards import NAMES, read_shard, shard_paths
 
 MAX_WEIGHT = 1.0  # ARKit weights of the targets are kept under this
 
@@ -109,17 +110,13 @@ class TrainingSet:
 
 
 def _read_folder(folder: Path, limit: int | None, order: np.random.Generator | None) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    paths = sorted(folder.glob("*.safetensors"))
+    paths = shard_paths(folder)
     if order is not None:
         paths = [paths[i] for i in order.permutation(len(paths))]
     paths = paths[:limit]
     if not paths:
-        raise InvalidInputError(f"No training shards (*.safetensors) in {folder}.")
-    shards = [load_file(p) for p in paths]
-    part = {n: torch.cat([s[n] for s in shards]) for n in ("features", "channels", "manners", "closure")}
+        raise InvalidInputError(f"No training shards (*.safetensors, *.tar) in {folder}.")
+    shards = [read_shard(p) for p in paths]
+    part = {n: torch.cat([s[n] for s in shards]) for n in (*NAMES, "frames")}
     part["channels"] = part["channels"].clamp(max=MAX_WEIGHT)
-    whole = part["features"].shape[1]
-    counts = [s["frames"].long() if "frames" in s else torch.full((len(s["features"]),), whole) for s in shards]
-    return part | {"frames": torch.cat(counts)}
+    return part

@@ -35,6 +35,10 @@ from .training_data import TrainingSet
 _PRESETS: dict[str, Callable[[], PriorConfig]] = {
     "paper": PriorConfig, "bundled": PriorConfig.bundled, "tiny": PriorConfig.tiny,
 }  # fmt: skip
+_MPI = {
+    "RANK": ("OMPI_COMM_WORLD_RANK", "PMI_RANK"), "WORLD_SIZE": ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"),
+    "LOCAL_RANK": ("OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,13 +112,16 @@ def train_audio_prior(settings: RunSettings, *, progress: Progress = silent) -> 
             f"The corpus holds {sample.features.shape[2]} features per frame, the settings say "
             f"feature_width {settings.prior.feature_width}."
         )
-    trunk, first = _stretches(settings, "regression", settings.regression, scale, device, None, log, progress)
-    denoiser, second = _stretches(settings, "denoiser", settings.denoiser, scale, device, trunk, log, progress)
+    parts = {"regression": _as_launched(settings.regression), "denoiser": _as_launched(settings.denoiser)}
+    trunk, first = _stretches(settings, "regression", parts["regression"], scale, device, None, log, progress)
+    denoiser, second = _stretches(settings, "denoiser", parts["denoiser"], scale, device, trunk, log, progress)
     fleet = Fleet()
     if fleet.rank == 0:
         trained: dict[str, str | float | int] = {
             "data": settings.data, "regression_steps": first.steps, "denoiser_steps": second.steps,
             "processes": fleet.size, "device": device.split(":")[0],
+            "precision": parts["denoiser"].precision, "shards_at_once": str(settings.shards_at_once or "all"),
+            "cpu_seconds_of_last_call": round(first.cpu_seconds + second.cpu_seconds),
         }  # fmt: skip
         assert isinstance(denoiser, Denoiser)
         prior = ExpressionPrior(
@@ -128,7 +135,7 @@ def train_audio_prior(settings: RunSettings, *, progress: Progress = silent) -> 
         save_prior(prior, settings.out, trained)
         _write_card(settings, sample, trained, log, time.monotonic() - began)
     log.close()
-    fleet.wait()
+    fleet.leave()
     return settings.out
 
 
@@ -157,15 +164,40 @@ def _stretches(
 
 
 def _join_fleet(device: str) -> str:
-    """Meet the other processes when a launcher started several; the device of this one."""
+    """Meet the other processes when a launcher started several; the device of this one.
+
+    torchrun and `accelerate launch --multi_gpu` say who is who in RANK, WORLD_SIZE and LOCAL_RANK, mpirun (as under
+    `accelerate launch --cpu --mpirun_hostfile`) in variables of its own. Raises InvalidInputError where accelerate was
+    asked for several processes on CPUs but, without mpirun, started only this one.
+    """
     import torch.distributed as dist
 
-    cuda = torch.cuda.is_available()
+    environment = os.environ
+    for name, theirs in _MPI.items():
+        value = next((environment[v] for v in theirs if v in environment), None)
+        if value is not None:
+            environment.setdefault(name, value)
+    size = int(environment.get("WORLD_SIZE", "1"))
+    if size == 1 and "MASTER_ADDR" in environment and environment.get("ACCELERATE_USE_CPU") == "True":
+        raise InvalidInputError(
+            "accelerate started one process although it was asked for several: `accelerate launch --cpu` needs "
+            "--mpirun_hostfile for more. Use `accelerate launch --multi_gpu --num_processes N` (it works on CPUs, too) "
+            "or `torchrun --nproc_per_node N`."
+        )
     if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu"
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        device = f"cuda:{environment.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)  # or NCCL's barrier would take the first one in every process
+    if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     return device
+
+
+def _as_launched(config: TrainConfig) -> TrainConfig:
+    """The settings of a network with the precision of `accelerate launch --mixed_precision`, unless they name one."""
+    asked = {"bf16": "bfloat16", "fp16": "float16"}.get(os.environ.get("ACCELERATE_MIXED_PRECISION", "no"))
+    plain = config.precision == TrainConfig().precision
+    return dataclasses.replace(config, precision=asked) if asked and plain else config
 
 
 def _scale(settings: RunSettings) -> tuple[Scale, TrainingSet]:

@@ -133,3 +133,13 @@ def test_channels_come_back_from_arkit_weights():
     names = load_head().arkit.names
     channels = torch.rand(5, len(CHANNELS), generator=torch.Generator().manual_seed(3)) * 0.4
     assert torch.allclose(from_arkit(to_arkit(channels, names), names), channels, atol=1e-6)
+
+
+@pytest.mark.parametrize("phone", ["f", "v", "w"])
+def test_lips_come_near_between_open_vowels(phone):
+    """Between two wide /a/ the lips nearly meet in f, v and w, without shutting; in a /t/ they need not."""
+    made, shut = mouth_channels(word("a", "a", phone, "a", "a"), 1.6)
+    wide, low = gap(made).max(), gap(made)[17:22].min()
+    assert not shut.any() and 0.1 * wide < low < 0.45 * wide
+    other, _ = mouth_channels(word("a", "a", "t", "a", "a"), 1.6)
+    assert low < 0.7 * gap(other)[17:22].min()

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ggtalker_core.expression.channels import lip_gap_mm
-from ggtalker_core.expression.lips import part_lips, shut_lips, smoothstep, stand_out
+from ggtalker_core.expression.channels import INDEX, N_CHANNELS, lip_gap_mm
+from ggtalker_core.expression.lips import bring_near, part_lips, shut_lips, smoothstep, stand_out
 
 
 def open_mouth(jaw=0.2, frames=4):
@@ -42,3 +42,16 @@ def test_closures_stand_out_from_their_flanks():
     assert out.tolist() == pytest.approx([0.0, 0.025, 0.8, 0.025, 0.0, 0.0, 0.0, 0.6])
     plateau = torch.tensor([0.0, 0.9, 0.9, 0.9, 0.0])
     assert torch.allclose(stand_out(plateau), plateau)
+
+
+def test_lips_come_near_in_f_and_w_and_are_never_widened():
+    wide = torch.zeros(6, N_CHANNELS)
+    wide[:, INDEX["jawOpen"]] = 0.25  # some 10 mm
+    chance = torch.zeros(6, 2)
+    chance[1, 0], chance[2, 1], chance[3, 0] = 0.9, 0.9, 0.1  # sure of an f, of a w; hardly of an f
+    gap, before = lip_gap_mm(bring_near(wide, chance, 0.7)), lip_gap_mm(wide)
+    assert torch.equal(gap[[0, 3, 4, 5]], before[[0, 3, 4, 5]])
+    assert (gap[1:3] < 0.5 * before[1:3]).all() and (gap[1:3] > 1.0).all()  # near, and told apart from /p b m/
+    assert float(bring_near(wide, chance, 0.7)[2, INDEX["mouthPucker"]]) > 0.5
+    shut = torch.zeros(6, N_CHANNELS)
+    assert torch.equal(bring_near(shut, chance, 0.7), shut)

@@ -75,6 +75,20 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path):
         assert torch.allclose(value, resumed.state_dict()[name], atol=1e-5), name
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_learns_alike(precision):
+    """Losses of a short run stay within a few per cent of float32's, and the weights stay float32."""
+    data, plain = invented(), dataclasses.replace(TrainConfig.tiny(), steps=12)
+    mixed = dataclasses.replace(plain, precision=precision)
+    trunk, first = train_regression(data, PRIOR, plain)
+    other, second = train_regression(data, PRIOR, mixed)
+    assert np.allclose(first.losses, second.losses, rtol=0.1)
+    assert all(v.dtype == torch.float32 for v in other.state_dict().values())
+    _, third = train_denoiser(data, trunk, PRIOR, plain)
+    _, fourth = train_denoiser(data, trunk, PRIOR, mixed)
+    assert np.allclose(third.losses, fourth.losses, rtol=0.1)
+
+
 def test_windows_of_the_set():
     data = invented()
     batch = data.draw(np.random.default_rng(0), 5, 20, data.scale(), plain=False)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from ggtalker_core.cli import main
 from ggtalker_core.errors import InvalidInputError
 from ggtalker_core.expression.prior import load_prior
+from ggtalker_core.expression.shards import write_shard
 from ggtalker_core.expression.training_run import read_settings, train_audio_prior
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,24 +101,58 @@ def test_settings_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_two_processes_share_a_run(tmp_path):
-    """As `accelerate launch` and torchrun start them: RANK, WORLD_SIZE and the address in the environment."""
+    """torchrun, which is what `accelerate launch --multi_gpu --num_processes 2` starts, here with gloo on CPUs."""
     write_corpus(tmp_path / "corpus")
     path = settings(tmp_path, steps=3)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    base = os.environ | {
-        "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "ggtalker_core.cli", "train", "audio-prior", str(path), "--quiet"]
-    jobs = [
-        subprocess.Popen(
-            command, cwd=ROOT, env=base | {"RANK": str(r), "LOCAL_RANK": str(r)}, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for r in range(2)
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(port), "-m",
+        "ggtalker_core.cli", "train", "audio-prior", str(path), "--quiet",
     ]  # fmt: skip
-    for job in jobs:
-        _, errors = job.communicate(timeout=150)
-        assert job.returncode == 0, errors.decode()
-    assert json.loads(load_prior(tmp_path / "out" / "own.safetensors").metadata["trained"])["processes"] == 2
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "bf16"}
+    job = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=200)
+    assert job.returncode == 0, job.stderr.decode()
+    trained = json.loads(load_prior(tmp_path / "out" / "own.safetensors").metadata["trained"])
+    assert trained["processes"] == 2 and trained["precision"] == "bfloat16"
+
+
+def test_a_launcher_that_started_too_few_is_told(tmp_path, monkeypatch):
+    """`accelerate launch --cpu --num_processes 2` without mpirun starts one process and says nothing."""
+    write_corpus(tmp_path / "corpus")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(InvalidInputError, match="--multi_gpu"):
+        train_audio_prior(read_settings(settings(tmp_path)))
+
+
+def test_tars_train_as_safetensors_do(tmp_path):
+    write_corpus(tmp_path / "corpus")
+    for path in (tmp_path / "corpus").glob("*.safetensors"):
+        write_shard(tmp_path / "tars" / f"{path.stem}.tar", load_file(path))
+    files = [
+        load_file(train_audio_prior(read_settings(settings(tmp_path, corpus=[c], run=f"run_{c}", out=f"{c}.safetensors"))))
+        for c in ("corpus", "tars")
+    ]  # fmt: skip
+    assert all(torch.equal(value, files[1][name]) for name, value in files[0].items())
+
+
+def test_the_papers_model_trains(tmp_path):
+    """Eight layers, 512 wide, 100 + 10 frames: it takes steps and is saved and read with its shapes."""
+    g = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 120, 1024, generator=g)
+    channels = torch.rand(2, 1, 120, 13, generator=g) * 0.2
+    write_shard(
+        tmp_path / "corpus" / "a.tar",
+        {
+            "features": features.half(), "channels": channels.half(), "manners": torch.zeros(2, 1, 4).half(),
+            "closure": torch.zeros(2, 120).half(),
+        },
+    )  # fmt: skip
+    part = {"steps": 1, "batch": 1, "warmup": 1}
+    prior = load_prior(
+        train_audio_prior(read_settings(settings(tmp_path, prior="paper", regression=part, denoiser=part)))
+    )
+    assert (prior.config.layers, prior.config.width, prior.config.window, prior.config.previous) == (8, 512, 100, 10)
+    assert torch.isfinite(prior(features[0, :20], seed=0).channels).all()

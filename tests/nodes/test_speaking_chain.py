@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from types import ModuleType
 from typing import Any
 
@@ -65,6 +66,32 @@ def test_same_seed_same_motion(node_module: Any, voice: dict[str, Any], motion: 
     assert torch.equal(again.expression, motion.expression)
     still = node.execute(voice, 0.0, 0.0, 0.0, 0, avatar=avatar).args[0]
     assert torch.allclose(still.expression, avatar.style.rest_expression.expand_as(still.expression), atol=1e-5)
+
+
+def test_the_manner_of_another_track(node_module: Any, core: Any, voice: dict[str, Any], avatar: Any) -> None:
+    """A widely opening person's track changes how the avatar speaks, not its rest pose; a still moment is refused."""
+    track_of, node = core("types").Track, node_module("audio_to_expression").AudioToExpression
+    n = 60
+    jaw = torch.zeros(n, 3)
+    jaw[:, 0] = 0.12 * (1 + torch.sin(torch.arange(n) / 2))
+
+    def track(frames: int) -> Any:
+        zeros = torch.zeros(frames, 6)
+        return track_of(
+            head_model="default", fps=Fraction(25), size_px=(64, 64), shape=torch.zeros(10),
+            expression=torch.zeros(frames, 50), jaw_rad=jaw[:frames], neck_rad=zeros[:, :3], eyes_rad=zeros,
+            rotation_rad=zeros[:, :3], translation_m=zeros[:, :3], intrinsics_px=torch.eye(3),
+            valid=torch.ones(frames, dtype=torch.bool), error_px=torch.zeros(frames),
+            landmarks_px=torch.zeros(frames, 478, 2), clip_sha256="",
+        )  # fmt: skip
+
+    plain = node.execute(voice, 1.0, 1.0, 0.0, 0, avatar=avatar).args[0]
+    other = node.execute(voice, 1.0, 1.0, 0.0, 0, avatar=avatar, manner_of=track(n)).args[0]
+    assert other.count == plain.count and not torch.equal(other.expression, plain.expression)
+    still = node.execute(voice, 0.0, 0.0, 0.0, 0, avatar=avatar, manner_of=track(n)).args[0]
+    assert torch.allclose(still.expression, avatar.style.rest_expression.expand_as(still.expression), atol=1e-5)
+    with pytest.raises(core("errors").InvalidInputError, match="one second"):
+        node.execute(voice, 1.0, 1.0, 0.0, 0, avatar=avatar, manner_of=track(10))
 
 
 def test_chain_of_three_equals_the_node_in_one(node_module: Any, avatar: Any, motion: Any) -> None:

@@ -31,7 +31,6 @@ from kokoro import Kokoro, blend, load_voices
 from make_encoder import core
 from numpy.typing import NDArray
 from recorded import piece, recordings
-from safetensors.torch import save_file
 from texts import load_texts
 
 CHUNK_S, CHUNKS = 30, 20
@@ -245,6 +244,7 @@ def shard(index: int, texts: dict[str, list[str]], path: Path, shares: dict[str,
     """Make and write shard `index`; its random numbers depend on nothing else."""
     from fractions import Fraction
 
+    from ggtalker_core.expression.shards import write_shard
     from ggtalker_core.speech.config import SpeechConfig
     from ggtalker_core.speech.features import at_frame_rate, encode_waveform
     from ggtalker_core.speech.weights import load_encoder
@@ -261,8 +261,7 @@ def shard(index: int, texts: dict[str, list[str]], path: Path, shares: dict[str,
         rows.append((features.half(), *(torch.from_numpy(a) for a in targets(phones, rng)), phones))
     names = ("features", "channels", "manners", "closure")
     tensors = {n: torch.stack([r[k] for r in rows]).half().contiguous() for k, n in enumerate(names)}
-    save_file(tensors, path.with_suffix(".part"), {"phones": json.dumps([r[4] for r in rows])})
-    path.with_suffix(".part").replace(path)
+    write_shard(path, tensors, [r[4] for r in rows])
     print(f"{path.name}: {CHUNKS * CHUNK_S / 60:.0f} minutes in {time.process_time() - start:.0f} cpu-s", flush=True)
 
 
@@ -271,14 +270,15 @@ def retarget(path: Path) -> None:
     from safetensors import safe_open
     from safetensors.torch import load_file
 
+    from ggtalker_core.expression.shards import write_shard
+
     with safe_open(str(path), "pt") as file:
         phones = file.metadata()["phones"]
     tensors, rng = load_file(path), np.random.default_rng(int(path.stem.removeprefix("shard")))
     made = [targets([(a, b, p) for a, b, p in chunk], rng) for chunk in json.loads(phones)]
     for i, name in enumerate(("channels", "manners", "closure")):
         tensors[name] = torch.stack([torch.from_numpy(m[i]) for m in made]).half().contiguous()
-    save_file(tensors, path.with_suffix(".part"), {"phones": phones})
-    path.with_suffix(".part").replace(path)
+    write_shard(path, tensors, json.loads(phones))
 
 
 def main() -> None:
@@ -288,6 +288,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--shards", type=int, default=30)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--tar", action="store_true", help="write WebDataset tars instead of safetensors")
     parser.add_argument("--retarget", action="store_true", help="only make the targets again")
     parser.add_argument("--kokoro", type=Path, help="folder with model.onnx, vocab.json, voices/")
     parser.add_argument("--shares", nargs="*", default=[], metavar="SOURCE=SHARE", help=f"default {SHARES}")
@@ -302,7 +303,7 @@ def main() -> None:
     texts = load_texts(args.declarations)
     args.out.mkdir(parents=True, exist_ok=True)
     for index in range(args.first, args.first + args.shards):
-        path = args.out / f"shard{index:03d}.safetensors"
+        path = args.out / f"shard{index:03d}.{'tar' if args.tar else 'safetensors'}"
         if not path.exists():
             shard(index, texts, path, shares, args.kokoro)
 
