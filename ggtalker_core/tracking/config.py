@@ -28,8 +28,8 @@ class TrackConfig:
     jaw_prior: float = 10.0  # opening, per radian squared
     jaw_side_prior: float = 100.0  # yaw and roll of the jaw
     jaw_closed_prior: float = 1e5  # a jaw that closes beyond closed
-    shape_prior: float = 5.0  # per keyframe; weaker fits real landmarks a little better and true heads much worse
-    focal_prior: float = 300.0  # of the logarithm, per keyframe
+    shape_prior: float = 8.0  # per keyframe; weaker fits real landmarks a little better and true heads much worse
+    focal_prior: float = 30.0  # of the logarithm, per keyframe; ten times as much leaves long lenses at the first guess
     bias_prior: float = 100.0  # of each landmark's own offset, per mm^2 and keyframe
     lip_bias_prior: float = 1000.0  # the same on the lips: an offset there would leave closed lips open
     # Smoothness between neighbouring frames; never on the jaw.
@@ -51,6 +51,7 @@ class TrackConfig:
     # Finding the landmarks.
     views: int = 2  # crops of every frame whose landmarks are averaged: 1, 2 or 4
     flow: float = 50.0  # how much the motion of the picture under a landmark counts against the mesh; 0 = not at all
+    habit: float = 1.0  # how much of the mesh's habit of overstating yaw is taken back; 0 for landmarks that are exact
     # What counts as a face and as a usable clip.
     min_detection: float = 0.5
     min_presence: float = 0.5

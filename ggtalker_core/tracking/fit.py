@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .config import TrackConfig
 from .face_model import FaceModel, face_model
 from .gaze import fit_gaze
+from .habit import mended
 from .identity_fit import Person, SharedPriors, fit_person, keyframes
 from .refine import Look, Problem, learn_look, refine_frames
 from .solver import (
@@ -153,6 +154,14 @@ def _fit_in_windows(
     return Fitted(parts[0].person, motion, eyes, error, nothing)
 
 
+def _mended(head: HeadModel, landmarks: Landmarks, config: TrackConfig) -> Landmarks:
+    """The landmarks without the habit of the mesh that found them."""
+    if config.habit == 0:
+        return landmarks
+    points = mended(head, landmarks.centred_px, landmarks.valid, config.habit)
+    return dataclasses.replace(landmarks, points_px=points + points.new_tensor(landmarks.size_px) / 2)
+
+
 def known_motion(head: HeadModel, landmarks: Landmarks, person: Person) -> Motion:
     """Poses in closed form for a known person, faces at rest; frames without a face as the nearest one with."""
     import torch
@@ -174,6 +183,7 @@ def _fit_whole(
     """All frames at once."""
     import torch
 
+    landmarks = _mended(head, landmarks, config)
     everything = torch.arange(N_MESH, device=landmarks.points_px.device)
     used = everything if used is None else used
     whole = face_model(head, everything)
@@ -226,6 +236,7 @@ def refined(
     import torch
 
     tell = tick or (lambda _: None)
+    landmarks = _mended(head, landmarks, config)
     lips = config.photo_lips
     firm = dataclasses.replace(
         config, lip_weight=lips * config.lip_weight, lip_pair_weight=lips * config.lip_pair_weight
