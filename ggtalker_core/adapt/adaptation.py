@@ -36,7 +36,7 @@ from .pace import Throttle, TimeLeft
 from .preparation import Prepared, prepare
 from .prior import drawn_texels, map_prior, stretch
 from .style import speaking_style
-from .sway import hair_sway
+from .sway import at_rest, hair_sway
 
 if TYPE_CHECKING:
     from ..head import HeadModel, UVLayout
@@ -183,6 +183,9 @@ class _Adaptation:
         else:
             if self.config.sway:
                 self.sway = hair_sway(head, track, prepared.store)
+            if self.sway is None and config.hanging:
+                kept = torch.tensor(prepared.store.indices)
+                self.sway = at_rest(head, track.rotation_rad[kept], track.translation_m[kept])
             offset, _ = hair_offset(head, track, prepared.store, self.sway)
             if track.offset_m is not None:  # a photometric track was found on the head with this relief
                 offset = offset + track.offset_m
@@ -216,6 +219,9 @@ class _Adaptation:
         """The avatar as it stands."""
         track = fitter.parameters.write_back(self.track, prepared.store.indices)
         texels = _scattered(fitter.texels.detach().to("cpu"), drawn, self.layout)
+        shape_m = fitter.present_offset_m.detach().cpu().clone()
+        texels.log_scale.add_(self._regrown(offset, shape_m)[:, None])
+        sway = fitter.sway
         kept = list(prepared.store.indices)
         stages = tuple(dict.fromkeys(self.stages_done)) + (("finished",) if finished else ())
         info = AvatarInfo(
@@ -233,14 +239,23 @@ class _Adaptation:
         if fitter.mlp is not None:
             mlp = _spread_features({k: v.detach().cpu() for k, v in fitter.mlp.items()}, drawn)
         return Avatar(
-            head_model=track.head_model, shape=track.shape, offset_m=offset,
+            head_model=track.head_model, shape=track.shape, offset_m=shape_m,
             gaussian_map=write_map(texels, self.layout), color_mlp=mlp,
             style=speaking_style(self.head, track, kept, self.opening), body=prepared.body(track),
             intrinsics_px=track.intrinsics_px,
             size_px=track.size_px, thumbnail=_thumbnail(prepared), info=info,
             inpainter=self.inpainter,
-            hair_sway=self.sway,
+            hair_sway=None if sway is None else fresh(sway).to("cpu"),
         )  # fmt: skip
+
+    def _regrown(self, before_m: Tensor, after_m: Tensor) -> Tensor:
+        """What the logarithm of a texel's size gains [N] when its triangle at rest is another one: texels grow with
+        their triangle against its size at rest, and the fit knew the offset `before_m` only."""
+        was, now = (
+            make_rig(self.layout, self.head.faces, rest_vertices(self.head, self.track.shape, offset))
+            for offset in (before_m, after_m)
+        )
+        return 0.5 * (now.rest_area_m2 / was.rest_area_m2).log()[was.texel_triangle]
 
 
 def fit_psnr_db(fitter: Fitter, frames: int = 6) -> float:

@@ -50,6 +50,7 @@ class Rates:
     quaternion: float = 2e-3
     opacity: float = 3e-2  # logit
     color: float = 8e-3
+    hanging: float = 1e-4  # m, of the waves of hair and neck
     mlp: float = 2e-3
     mlp_features: float = 5e-3
     expression: float = 4e-2
@@ -77,6 +78,7 @@ class Weights:
     solid_every: int = 4  # steps
     stray: float = 5.0  # lips that take on the colour of teeth
     smooth: float = 0.02  # neighbours on the UV page
+    level: float = 10.0  # bare skin along its normal; per square centimetre
     smooth_unseen: float = 2.0  # the same where no frame looks
     smooth_lips: float = 0.3  # and on lips, whose small errors of tracking print stitches along the line between them
     expression: float = 2e-5
@@ -100,6 +102,7 @@ class AdaptConfig:
     seed: int = 0
     refine_mattes: bool = True  # put their edges where the colours have them
     sway: bool = True  # hair may follow the head's pose in its own way
+    hanging: bool = True  # that way and the hair's shape are also learned from the pictures
     antialiased: bool = True
     backend: str = "auto"
     rates: Rates = field(default_factory=Rates)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ from .config import AdaptConfig, Stage
 from .frame_parameters import FrameParameters
 from .frames import FrameStore
 from .geometry import CHIN
+from .hanging import Hanging
+from .limits import Limits
 from .losses import MapPrior, picture_loss
 from .solid import hole_loss, turned
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from ..types import HairSway
 
 _DECAY = 0.1  # learning rate at the end of a stage, as a share of its start
-_TINY_M = 1e-6
-_FINE = 128  # texels along a side that are small enough
 _MLP = ("features", "w1", "b1", "wc", "w2", "b2", "w3", "b3")
 
 
@@ -69,19 +68,25 @@ class Fitter:
         self.config, self.store, self.parameters, self.device = config, store, parameters, device
         self.head, self.rig = head.to(device), rig.to(device)
         self.shape, self.offset_m = shape.to(device), offset_m.to(device)
-        self.sway = None if sway is None else sway.to(device)
+        self.hanging = None if sway is None or not config.hanging else Hanging(self.head, sway, device)
+        self._sway = None if sway is None else sway.to(device)
         self.texels = texels.to(device).parameters()
         self.prior = MapPrior(*(getattr(prior, f.name).to(device) for f in dataclasses.fields(prior)))
         self.mlp: dict[str, Tensor] | None = None
         self._random = np.random.default_rng(config.seed)
         self._order: list[int] = []
         self._steps = 0
-        coarse = max(1.0, _FINE / config.uv_size)  # few texels must be large to meet
-        most = self.prior.scale_most_m.clamp_min(config.gaussians.scale_most_m * coarse)
-        self._most = most.log()[:, None]  # [N, 1]
-        least = self.prior.scale_min_m.clamp_min(_TINY_M).log()
-        nothing = torch.full_like(least[:, 0], math.log(_TINY_M))
-        self._least = torch.minimum(torch.stack([least[:, 0], nothing, least[:, 1]], dim=1), self._most)  # [N, 3]
+        self._limits = Limits(self.prior, config.gaussians.scale_most_m, config.uv_size)
+
+    @property
+    def sway(self) -> HairSway | None:
+        """The hair's own motion as it stands; differentiable where it is learned."""
+        return self._sway if self.hanging is None else self.hanging.sway()
+
+    @property
+    def present_offset_m(self) -> Tensor:
+        """The offset of every vertex [V, 3] as it stands; differentiable where it is learned."""
+        return self.offset_m if self.hanging is None else self.offset_m + self.hanging.shape_m()
 
     def run(self, report: Callable[[StepReport], None]) -> None:
         """All stages; `report` is called after every step and may raise to stop."""
@@ -111,7 +116,7 @@ class Fitter:
         from ..render import render
 
         moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
-        vertices = posed_vertices(self.head, self.shape, self.offset_m, moved, self.sway)
+        vertices = posed_vertices(self.head, self.shape, self.present_offset_m, moved, self.sway)
         if aside:
             vertices = turned(vertices, self._random)
         texels = self.texels
@@ -158,8 +163,7 @@ class Fitter:
             rows = int(self.store.landmarks[k, CHIN, 1]) // 2
             (weights.solid * hole_loss(side.alpha[0, ..., 0], rows)).backward()
         optimizer.step()
-        with torch.no_grad():
-            self.texels.log_scale.clamp_(self._least, self._most)
+        self._limits.hold(self.texels)
         if leaves is not None:
             self.parameters.step(k, leaves, decay)
         return float(loss.l1), float(loss.dssim)
@@ -171,6 +175,8 @@ class Fitter:
             ([texels.quaternion], rates.quaternion), ([texels.opacity_logit], rates.opacity),
             ([texels.color], rates.color),
         ]  # fmt: skip
+        if self.hanging is not None:
+            pairs.append(([self.hanging.amounts_m], rates.hanging))
         if stage.fit_colors and self.mlp is not None:
             pairs.append(([self.mlp["features"]], rates.mlp_features))
             pairs.append(([self.mlp[name] for name in _MLP if name != "features"], rates.mlp))
