@@ -36,7 +36,7 @@ from .pace import Throttle, TimeLeft
 from .preparation import Prepared, prepare
 from .prior import drawn_texels, map_prior, stretch
 from .style import speaking_style
-from .sway import at_rest, hair_sway
+from .sway import hair_sway
 
 if TYPE_CHECKING:
     from ..head import HeadModel, UVLayout
@@ -183,9 +183,6 @@ class _Adaptation:
         else:
             if self.config.sway:
                 self.sway = hair_sway(head, track, prepared.store)
-            if self.sway is None and config.hanging:
-                kept = torch.tensor(prepared.store.indices)
-                self.sway = at_rest(head, track.rotation_rad[kept], track.translation_m[kept])
             offset, _ = hair_offset(head, track, prepared.store, self.sway)
             if track.offset_m is not None:  # a photometric track was found on the head with this relief
                 offset = offset + track.offset_m
@@ -221,7 +218,6 @@ class _Adaptation:
         texels = _scattered(fitter.texels.detach().to("cpu"), drawn, self.layout)
         shape_m = fitter.present_offset_m.detach().cpu().clone()
         texels.log_scale.add_(self._regrown(offset, shape_m)[:, None])
-        sway = fitter.sway
         kept = list(prepared.store.indices)
         stages = tuple(dict.fromkeys(self.stages_done)) + (("finished",) if finished else ())
         info = AvatarInfo(
@@ -245,7 +241,7 @@ class _Adaptation:
             intrinsics_px=track.intrinsics_px,
             size_px=track.size_px, thumbnail=_thumbnail(prepared), info=info,
             inpainter=self.inpainter,
-            hair_sway=None if sway is None else fresh(sway).to("cpu"),
+            hair_sway=self.sway,
         )  # fmt: skip
 
     def _regrown(self, before_m: Tensor, after_m: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ class Rates:
     quaternion: float = 2e-3
     opacity: float = 3e-2  # logit
     color: float = 8e-3
-    hanging: float = 1e-4  # m, of the waves of hair and neck
+    hair: float = 1e-4  # m, of the waves over scalp and neck
     mlp: float = 2e-3
     mlp_features: float = 5e-3
     expression: float = 4e-2
@@ -102,7 +102,7 @@ class AdaptConfig:
     seed: int = 0
     refine_mattes: bool = True  # put their edges where the colours have them
     sway: bool = True  # hair may follow the head's pose in its own way
-    hanging: bool = True  # that way and the hair's shape are also learned from the pictures
+    hair_shape: bool = True  # the shape of hair and neck is also learned from the pictures
     antialiased: bool = True
     backend: str = "auto"
     rates: Rates = field(default_factory=Rates)

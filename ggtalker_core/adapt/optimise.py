@@ -20,7 +20,7 @@ from .config import AdaptConfig, Stage
 from .frame_parameters import FrameParameters
 from .frames import FrameStore
 from .geometry import CHIN
-from .hanging import Hanging
+from .hair_shape import HairShape
 from .limits import Limits
 from .losses import MapPrior, picture_loss
 from .solid import hole_loss, turned
@@ -68,8 +68,8 @@ class Fitter:
         self.config, self.store, self.parameters, self.device = config, store, parameters, device
         self.head, self.rig = head.to(device), rig.to(device)
         self.shape, self.offset_m = shape.to(device), offset_m.to(device)
-        self.hanging = None if sway is None or not config.hanging else Hanging(self.head, sway, device)
-        self._sway = None if sway is None else sway.to(device)
+        self.sway = None if sway is None else sway.to(device)
+        self.hair = HairShape(self.head, device) if config.hair_shape else None
         self.texels = texels.to(device).parameters()
         self.prior = MapPrior(*(getattr(prior, f.name).to(device) for f in dataclasses.fields(prior)))
         self.mlp: dict[str, Tensor] | None = None
@@ -79,14 +79,9 @@ class Fitter:
         self._limits = Limits(self.prior, config.gaussians.scale_most_m, config.uv_size)
 
     @property
-    def sway(self) -> HairSway | None:
-        """The hair's own motion as it stands; differentiable where it is learned."""
-        return self._sway if self.hanging is None else self.hanging.sway()
-
-    @property
     def present_offset_m(self) -> Tensor:
         """The offset of every vertex [V, 3] as it stands; differentiable where it is learned."""
-        return self.offset_m if self.hanging is None else self.offset_m + self.hanging.shape_m()
+        return self.offset_m if self.hair is None else self.offset_m + self.hair.offset_m()
 
     def run(self, report: Callable[[StepReport], None]) -> None:
         """All stages; `report` is called after every step and may raise to stop."""
@@ -175,8 +170,8 @@ class Fitter:
             ([texels.quaternion], rates.quaternion), ([texels.opacity_logit], rates.opacity),
             ([texels.color], rates.color),
         ]  # fmt: skip
-        if self.hanging is not None:
-            pairs.append(([self.hanging.amounts_m], rates.hanging))
+        if self.hair is not None:
+            pairs.append(([self.hair.amounts_m], rates.hair))
         if stage.fit_colors and self.mlp is not None:
             pairs.append(([self.mlp["features"]], rates.mlp_features))
             pairs.append(([self.mlp[name] for name in _MLP if name != "features"], rates.mlp))

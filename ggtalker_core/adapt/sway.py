@@ -41,7 +41,7 @@ def hair_sway(head: HeadModel, track: Track, store: FrameStore) -> HairSway | No
     loose, normals, skin, sighted = loose_vertices(head, track)
     seen = observed(head, track, store, sighted, skin, MAX_FRAMES, sideways=_SIDEWAYS)
     frames = torch.tensor([store.indices[k] for k in range(store.count)])
-    rest = at_rest(head, track.rotation_rad[frames], track.translation_m[frames])
+    rest = _at_rest(head, track.rotation_rad[frames], track.translation_m[frames])
     features = pose_features(rest, track.rotation_rad[frames], track.translation_m[frames]).double().numpy()  # [K, 6]
     many = np.array([len(values) >= _MIN_SEEN for values in seen]) & sighted
     slopes = np.zeros((len(loose), features.shape[1]))
@@ -58,7 +58,7 @@ def hair_sway(head: HeadModel, track: Track, store: FrameStore) -> HairSway | No
     return replace(rest, basis_m=normals[None] * torch.from_numpy(basis)[..., None])
 
 
-def at_rest(head: HeadModel, rotation_rad: Tensor, translation_m: Tensor) -> HairSway:
+def _at_rest(head: HeadModel, rotation_rad: Tensor, translation_m: Tensor) -> HairSway:
     """No motion about the mean pose of the frames, in units of how much they vary."""
     one = torch.ones(6)
     mean = HairSway(torch.zeros(6, head.n_vertices, 3), rotation_rad.mean(0), translation_m.mean(0), one)
