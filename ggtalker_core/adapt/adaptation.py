@@ -264,6 +264,8 @@ class _Adaptation:
         """The avatar as it stands."""
         track = fitter.parameters.write_back(self.track, prepared.store.indices)
         texels = assembly.scattered(fitter.texels.detach().to("cpu"), drawn, self.layout)
+        shape_m = fitter.present_offset_m.detach().cpu().clone()
+        texels.log_scale.add_(self._regrown(offset, shape_m)[:, None])
         kept = list(prepared.store.indices)
         stages = tuple(dict.fromkeys(self.stages_done)) + ((FINISHED,) if finished else ())
         info = AvatarInfo(
@@ -288,7 +290,7 @@ class _Adaptation:
         if fitter.mlp is not None:
             mlp = assembly.spread_features({k: v.detach().cpu() for k, v in fitter.mlp.items()}, drawn)
         return Avatar(
-            head_model=track.head_model, shape=track.shape, offset_m=offset,
+            head_model=track.head_model, shape=track.shape, offset_m=shape_m,
             gaussian_map=write_map(texels, self.layout), color_mlp=mlp,
             style=speaking_style(self.head, track, kept, self.opening, self.token), body=prepared.body(track),
             intrinsics_px=track.intrinsics_px,
@@ -296,6 +298,15 @@ class _Adaptation:
             inpainter=self.inpainter,
             hair_sway=self.sway,
         )  # fmt: skip
+
+    def _regrown(self, before_m: Tensor, after_m: Tensor) -> Tensor:
+        """What the logarithm of a texel's size gains [N] when its triangle at rest is another one: texels grow with
+        their triangle against its size at rest, and the fit knew the offset `before_m` only."""
+        was, now = (
+            make_rig(self.layout, self.head.faces, rest_vertices(self.head, self.track.shape, offset))
+            for offset in (before_m, after_m)
+        )
+        return 0.5 * (now.rest_area_m2 / was.rest_area_m2).log()[was.texel_triangle]
 
 
 def _bundled_matte(device: str) -> MatteOf:

@@ -77,6 +77,7 @@ class Rates:
     quaternion: float = 2e-3
     opacity: float = 3e-2  # logit
     color: float = 8e-3
+    hair: float = 1e-4  # m, of the waves over scalp and neck
     mlp: float = 2e-3
     mlp_features: float = 5e-3
     expression: float = 4e-2
@@ -104,6 +105,7 @@ class Weights:
     solid_every: int = 4  # steps
     stray: float = 5.0  # lips that take on the colour of teeth
     smooth: float = 0.02  # neighbours on the UV page
+    level: float = 10.0  # bare skin along its normal; per square centimetre
     smooth_unseen: float = 2.0  # the same where no frame looks
     smooth_lips: float = 0.3  # and on lips, whose small errors of tracking print stitches along the line between them
     expression: float = 2e-5
@@ -133,6 +135,7 @@ class AdaptConfig:
     hardness: float = 0.5  # how much more often mouth shapes and poses that are seldom seen are visited; 0: all alike
     even_exposure: bool = True  # a camera that brightens and dims is told from the skin
     sway: bool = True  # hair may follow the head's pose in its own way
+    hair_shape: bool = True  # the shape of hair and neck is also learned from the pictures
     antialiased: bool = True
     backend: str = "auto"
     rates: Rates = field(default_factory=Rates)

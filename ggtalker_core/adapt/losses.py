@@ -71,12 +71,15 @@ class MapPrior:
     scale_max_m: Tensor  # [N]
     scale_min_m: Tensor  # [N, 2] along both tangents; a hard limit
     scale_most_m: Tensor  # [N] a hard limit for all axes
+    flat: Tensor  # [N] 1 on bare skin, whose discs lie in the surface
     opaque: Tensor  # [N] 1 on skin behind which something else lies
     color: Tensor  # [N, 3] first colours
     color_slack: Tensor  # [N] how far a colour may go from its first one; large where that does not matter
     cell: Tensor  # [N] place on the UV page, row * S + column
     across: Tensor  # [S, S - 1] weight between a cell and its right neighbour: large where no frame looks, else 0
     down: Tensor  # [S - 1, S] the same towards the cell below
+    level_across: Tensor  # [S, S - 1] weight between neighbours that are both bare skin, else 0
+    level_down: Tensor  # [S - 1, S]
 
     def loss(self, texels: Texels, weights: Weights) -> Tensor:
         """Limits on offset, scale, anisotropy and colour; opaque skin; smoothness over the page."""
@@ -88,15 +91,24 @@ class MapPrior:
         see_through = (weights.opaque_at_least - texels.opacity_logit.sigmoid()).relu()
         total = total + weights.opaque * (see_through * self.opaque).mean()
         strayed = ((texels.color - self.color).abs().amax(1) - self.color_slack).relu()
-        return total + weights.stray * strayed.mean() + self._roughness(texels)
+        total = total + weights.stray * strayed.mean() + weights.level * self._unevenness(texels)
+        return total + self._roughness(texels)
 
     def _roughness(self, texels: Texels) -> Tensor:
         """Squared differences of neighbours, in colour, offset [cm], scale and opacity."""
         values = torch.cat(
             [texels.color, texels.offset_m * 100.0, texels.log_scale * 0.3, texels.opacity_logit[:, None] * 0.1], dim=1
         )
-        side = self.across.shape[0]
+        return self._differences(values, self.across, self.down)
+
+    def _unevenness(self, texels: Texels) -> Tensor:
+        """Squared differences of neighbouring skin along the normal [cm]: steps open gaps when seen at a slant."""
+        return self._differences(texels.offset_m[:, 1:2] * 100.0, self.level_across, self.level_down)
+
+    def _differences(self, values: Tensor, across: Tensor, down: Tensor) -> Tensor:
+        """Weighted squared differences of neighbours on the page; values [N, C]."""
+        side = across.shape[0]
         # A dense page: gathering pairs costs half a step on a processor, slices cost nothing.
         page = values.new_zeros(side * side, values.shape[1]).index_copy(0, self.cell, values).view(side, side, -1)
-        right = ((page[:, 1:] - page[:, :-1]).square().sum(-1) * self.across).sum()
-        return right + ((page[1:] - page[:-1]).square().sum(-1) * self.down).sum()
+        right = ((page[:, 1:] - page[:, :-1]).square().sum(-1) * across).sum()
+        return right + ((page[1:] - page[:-1]).square().sum(-1) * down).sum()

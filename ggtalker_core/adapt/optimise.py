@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +21,8 @@ from .config import AdaptConfig, Stage
 from .frame_parameters import FrameParameters
 from .frames import FrameStore
 from .geometry import CHIN
+from .hair_shape import HairShape
+from .limits import Limits
 from .losses import MapPrior, picture_loss
 from .memory import Frugal
 from .pace import paced
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from ..types import HairSway
 
 _DECAY = 0.1  # learning rate at the end of a stage, as a share of its start
-_TINY_M = 1e-6
-_FINE = 128  # texels along a side that are small enough
 _MLP = ("features", "w1", "b1", "wc", "w2", "b2", "w3", "b3")
 
 
@@ -80,6 +79,7 @@ class Fitter:
         self.head, self.rig = head.to(device), rig.to(device)
         self.shape, self.offset_m = shape.to(device), offset_m.to(device)
         self.sway = None if sway is None else sway.to(device)
+        self.hair = HairShape(self.head, device) if config.hair_shape else None
         self.texels = texels.to(device).parameters()
         self.prior = MapPrior(*(getattr(prior, f.name).to(device) for f in dataclasses.fields(prior)))
         self.mlp: dict[str, Tensor] | None = None
@@ -88,12 +88,12 @@ class Fitter:
         self._steps = 0
         self.frugal = Frugal("the fit")
         self.visits = np.ones(store.count)  # of each frame for one of the mean frame
-        coarse = max(1.0, _FINE / config.uv_size)  # few texels must be large to meet
-        most = self.prior.scale_most_m.clamp_min(config.gaussians.scale_most_m * coarse)
-        self._most = most.log()[:, None]  # [N, 1]
-        least = self.prior.scale_min_m.clamp_min(_TINY_M).log()
-        nothing = torch.full_like(least[:, 0], math.log(_TINY_M))
-        self._least = torch.minimum(torch.stack([least[:, 0], nothing, least[:, 1]], dim=1), self._most)  # [N, 3]
+        self._limits = Limits(self.prior, config.gaussians.scale_most_m, config.uv_size)
+
+    @property
+    def present_offset_m(self) -> Tensor:
+        """The offset of every vertex [V, 3] as it stands; differentiable where it is learned."""
+        return self.offset_m if self.hair is None else self.offset_m + self.hair.offset_m()
 
     def run(
         self, report: Callable[[StepReport], None], after_stage: Callable[[Stage], None] = lambda stage: None
@@ -130,7 +130,7 @@ class Fitter:
         from ..render import render
 
         moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
-        vertices = posed_vertices(self.head, self.shape, self.offset_m, moved, self.sway)
+        vertices = posed_vertices(self.head, self.shape, self.present_offset_m, moved, self.sway)
         if aside:
             vertices = turned(vertices, self._random)
         texels = self.texels
@@ -178,8 +178,7 @@ class Fitter:
             rows = int(self.store.landmarks[k, CHIN, 1]) // (2 * shrink)
             (weights.solid * hole_loss(side.alpha[0, ..., 0], rows)).backward()
         optimizer.step()
-        with torch.no_grad():
-            self.texels.log_scale.clamp_(self._least, self._most)
+        self._limits.hold(self.texels)
         if leaves is not None:
             self.parameters.step(k, leaves, decay)
         return float(loss.l1), float(loss.dssim)
@@ -191,6 +190,8 @@ class Fitter:
             ([texels.quaternion], rates.quaternion), ([texels.opacity_logit], rates.opacity),
             ([texels.color], rates.color),
         ]  # fmt: skip
+        if self.hair is not None:
+            pairs.append(([self.hair.amounts_m], rates.hair))
         if stage.fit_colors and self.mlp is not None:
             pairs.append(([self.mlp["features"]], rates.mlp_features))
             pairs.append(([self.mlp[name] for name in _MLP if name != "features"], rates.mlp))

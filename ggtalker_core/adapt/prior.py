@@ -27,6 +27,7 @@ _RIM = 0.02
 _LEAST = 0.9  # of what reaches the neighbours
 _MEET = 3.0  # times what reaches the neighbours
 _OPAQUE = ("lips", "face", "nose", "lids")
+_SKIN = ("face", "lips", "nose", "lids", "brows")
 _BARE_M = 0.004  # hair shorter than this leaves skin
 _SIDES = ("scalp", "ears", "neck")
 
@@ -87,17 +88,23 @@ def map_prior(
     weight = weights.smooth + weights.smooth_unseen * blind + weights.smooth_lips * lips[pairs].all(1)
     cell = layout.row_col[:, 0].long() * layout.size + layout.row_col[:, 1].long()
     across, down = _page_weights(cell[pairs], weight / len(pairs), layout.size)
+    flat = (region_mask(layout, head, *_SKIN) | throat) & ~rim
+    both = flat[pairs].all(1).float()
+    level_across, level_down = _page_weights(cell[pairs], both / both.sum().clamp_min(1), layout.size)
     return MapPrior(
         offset_max_m=offset[drawn],
         scale_max_m=scale[drawn],
         scale_min_m=(_LEAST * slant[:, None] * reached)[drawn],
         scale_most_m=most[drawn],
+        flat=flat[drawn].float(),
         opaque=opaque[drawn].float(),
         color=look.color[drawn],
         color_slack=slack[drawn],
         cell=cell[drawn],
         across=across,
         down=down,
+        level_across=level_across,
+        level_down=level_down,
     )
 
 
