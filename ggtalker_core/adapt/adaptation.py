@@ -177,8 +177,16 @@ class _Adaptation:
             inpainting.run(report)
             self.diary.end(None)
             self._note(inpainting.frugal.note)
+            self._take(inpainting, inpainting.gain_db(prepared.held_out, self.track))
+
+    def _take(self, inpainting: InpainterFit, gain_db: float | None) -> None:
+        """Keep the Body Inpainter, unless it made frames worse that were kept out."""
+        self.stages_done.append(self.config.inpainter.name)
+        if gain_db is not None:
+            word = "is kept" if gain_db > 0 else "is left out"
+            self._note(f"The Body Inpainter changes held-out frames by {gain_db:+.2f} dB inside the hole; it {word}.")
+        if gain_db is None or gain_db > 0:
             self.inpainter = inpainting.weights()
-            self.stages_done.append(self.config.inpainter.name)
 
     def _learn_style(self, fitter: Fitter, prepared: Prepared, progress: Progress, worked: float) -> None:
         """How this person articulates, from the track as the fit left it."""
