@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIPS = ("latentsync_man_crop512", "congress_woman_A_512", "congress_woman_B_512", "azure_zh_woman_crop512")
-_EVERY = 4  # frames that are looked at
+_EVERY = 2  # frames that are looked at
 _KEPT_MB, _SIDE, _PAINTED = 40, 192, 100
 Row = dict[str, Any]
 
@@ -72,7 +72,7 @@ def _tracked(path: Path) -> tuple[ReferenceClip, Track]:
 
 
 def _found(clip: ReferenceClip, track: Track, log_gain: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """The mean log gain [T] that is found when `log_gain` [T] is drawn over every fourth frame; None: left alone."""
+    """The mean log gain [T] that is found when `log_gain` [T] is drawn over every second frame; None: left alone."""
     import numpy as np
 
     from ggtalker_core.adapt.exposure import exposure_of

@@ -36,7 +36,7 @@ from .memory import MemoryNeed, check_memory, free_memory_mb, memory_need
 from .optimise import Fitter, StepReport
 from .own_voice import PriorOpening, prior_opening
 from .pace import Throttle, TimeLeft
-from .plan import left_over
+from .plan import check_start, left_over
 from .preparation import Prepared, prepare
 from .prior import drawn_texels, map_prior, stretch
 from .sampling import frame_weights
@@ -105,6 +105,7 @@ class _Adaptation:
         check_match(clip, track)
         self.usable = usable_frames(clip, track, config.min_frames)
         assembly.check_resume(resume, track, config)
+        check_start(config, resume is not None)
         self.clip, self.resume = clip, resume
         self.config = config if resume is None else left_over(config, resume.info)
         self.device = torch.device(device)
@@ -177,8 +178,16 @@ class _Adaptation:
             inpainting.run(report)
             self.diary.end(None)
             self._note(inpainting.frugal.note)
+            self._take(inpainting, inpainting.gain_db(prepared.held_out, self.track))
+
+    def _take(self, inpainting: InpainterFit, gain_db: float | None) -> None:
+        """Keep the Body Inpainter, unless it made frames worse that were kept out."""
+        self.stages_done.append(self.config.inpainter.name)
+        if gain_db is not None:
+            word = "is kept" if gain_db > 0 else "is left out"
+            self._note(f"The Body Inpainter changes held-out frames by {gain_db:+.2f} dB inside the hole; it {word}.")
+        if gain_db is None or gain_db > 0:
             self.inpainter = inpainting.weights()
-            self.stages_done.append(self.config.inpainter.name)
 
     def _learn_style(self, fitter: Fitter, prepared: Prepared, progress: Progress, worked: float) -> None:
         """How this person articulates, from the track as the fit left it."""
@@ -188,14 +197,8 @@ class _Adaptation:
         found = fitter.parameters.write_back(self.track, prepared.store.indices)
         here = worked / max(self.config.work, 1e-9)
         start = time.monotonic()
-        self.token = style_token(
-            self.head,
-            found,
-            self.clip.audio,
-            stage,
-            self.config.seed,
-            SubProgress(progress, here, here, f"{stage.name}: "),
-        )
+        telling = SubProgress(progress, here, here, f"{stage.name}: ")
+        self.token = style_token(self.head, found, self.clip.audio, stage, self.config.seed, telling)
         if self.token is not None:
             self.diary.note(stage.name, stage.steps, time.monotonic() - start)
             self.stages_done.append(stage.name)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     Page = NDArray[np.uint8]  # [H, W, 3]
 
 _PAPER, _GRID, _INK, _BAND = (24, 24, 28), (52, 52, 60), (176, 176, 186), (31, 31, 37)
-_LOSS, _HELD = (90, 190, 255), (240, 170, 70)
+_LOSS, _FAINT, _HELD = (90, 190, 255), (48, 84, 110), (240, 170, 70)
+_SMOOTH = 2.5  # points of a curve: frames differ, the bold line shows the course
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 62, 54, 34  # room round the plot, pixels
 _NICE = (1, 2, 3, 5, 7)
 
@@ -25,8 +26,8 @@ def history_picture(history: Sequence[StageRecord], size_px: tuple[int, int] = (
     """Draw a history, [height, width, 3].
 
     Left axis, blue: the error of the fitted frames (mean absolute colour error with its emphasis on mouth and eyes;
-    logarithmic; the Body Inpainter's own error in its stage). Right axis, orange: PSNR inside the head of frames that
-    were kept out, after each stage. Across: steps done.
+    logarithmic; faint as it came, bold smoothed; the Body Inpainter's own error in its stage). Right axis, orange: PSNR
+    inside the head of frames that were kept out, after each stage. Across: steps done.
     """
     width, height = size_px
     page = np.full((height, width, 3), _PAPER, np.uint8)
@@ -95,7 +96,10 @@ class _Plot:
             n = len(record.errors)
             across = self.ends[k] + (np.arange(n) + 0.5) / n * record.steps
             points = np.array([[self.x(s), self.y_error(e)] for s, e in zip(across, record.errors)], np.int32)
-            cv2.polylines(self.page, [points[:, None]], False, _LOSS, 2, cv2.LINE_AA)
+            cv2.polylines(self.page, [points[:, None]], False, _FAINT, 1, cv2.LINE_AA)
+            rows = _smooth(points[:, 1].astype(np.float64))
+            smooth = np.stack([points[:, 0], rows.round().astype(np.int32)], 1)
+            cv2.polylines(self.page, [smooth[:, None]], False, _LOSS, 2, cv2.LINE_AA)
             if n == 1:
                 cv2.circle(self.page, (int(points[0, 0]), int(points[0, 1])), 3, _LOSS, -1, cv2.LINE_AA)
 
@@ -110,6 +114,7 @@ class _Plot:
         for value in range(low, high + 1, max(1, (high - low) // 5)):
             _text(self.page, f"{value}", (self.width - _RIGHT + 8, self.y((value - low) / (high - low)) + 4), _HELD)
         last: tuple[int, int] | None = None
+        labels: list[tuple[str, tuple[int, int]]] = []
         for k, record in enumerate(self.history):
             value = record.held_out_psnr_db
             if value is None:
@@ -118,8 +123,19 @@ class _Plot:
             if last is not None:
                 cv2.line(self.page, last, point, _HELD, 1, cv2.LINE_AA)
             cv2.circle(self.page, point, 4, _HELD, -1, cv2.LINE_AA)
-            _text(self.page, f"{value:.1f}", (point[0] - 36, point[1] - 8), _HELD)
+            labels.append((f"{value:.1f}", point))
             last = point
+        for text, (x, y) in labels:  # over all lines
+            x, y = max(x - 38, _LEFT + 2), max(y - 8, _TOP + 14)
+            cv2.rectangle(self.page, (x - 2, y - 12), (x + 30, y + 4), _PAPER, -1)
+            _text(self.page, text, (x, y), _HELD)
+
+
+def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A Gaussian mean over the points of one stage."""
+    apart = np.arange(len(values))[:, None] - np.arange(len(values))[None]
+    near = np.exp(-0.5 * (apart / _SMOOTH) ** 2)
+    return (near @ values) / near.sum(1)
 
 
 def _ticks(low: float, high: float) -> list[float]:

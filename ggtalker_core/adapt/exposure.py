@@ -37,7 +37,7 @@ _FEWEST, _FEWEST_FRAMES = 60, 12  # places that a frame must show; frames
 _STILL = 0.035  # of log gain, half the way from the 5th to the 95th percentile: below it the exposure stood still
 _SHADING, _RIDGE = 0.03, 0.02  # standard deviation of what the pose may explain; against chance
 _TINT = 0.5  # share of a change of colour that is believed; of brightness all
-_SIGMA_S = 0.12  # exposures change smoothly
+_SIGMA_S = 0.06  # exposures change smoothly
 _LIMIT = 0.7  # of log gain
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from ..body.inpainter import BodyInpainter, load_inpainter, stacked
 from ..body.masks import softened
 from ..body.plate import fill, person_free
+from ..gaussians.drive import HeadPose
 from .config import InpainterStage
 from .memory import Frugal
 from .optimise import StepReport
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..types import Track
+    from .frames import FrameStore
     from .optimise import Fitter
 
 _DECAY = 0.05
@@ -94,15 +97,41 @@ class InpainterFit:
         return {name: value.detach().cpu().contiguous().clone() for name, value in self.network.state_dict().items()}
 
     @torch.no_grad()
+    def gain_db(self, store: FrameStore | None, track: Track) -> float | None:
+        """What the network brings on frames that were kept out of everything, in decibels inside the hole."""
+        if store is None or store.count == 0:
+            return None
+        found = self.fitter.parameters.write_back(track, self.fitter.store.indices)
+        before, after = [], []
+        for k, i in enumerate(store.indices):
+            radius = sum(self.stage.grow_px) / 2 * self._scale()
+            sample = self._pasted(store, k, HeadPose.of_track(found, i, i + 1), (0.0, 0.0), radius, both=True)
+            made, _ = self._mended(sample)
+            mended = made[0].permute(1, 2, 0).cpu().numpy()
+            inside = sample.soft > 0.05
+            for errors, picture in ((before, sample.coarse), (after, mended)):
+                errors.append(float(((picture.clip(0, 1) - sample.original) ** 2).mean(-1)[inside].mean()))
+        return float(10 * np.log10(max(float(np.mean(before)), 1e-10) / max(float(np.mean(after)), 1e-10)))
+
+    @torch.no_grad()
     def _sample(self, k: int) -> _Sample:
-        """Kept frame k with its rendering pasted in, a little beside its place."""
-        store, fitter = self.fitter.store, self.fitter
-        rendered = fitter.render(fitter.parameters.pose(k), k, 1, torch.zeros(3))
+        """Kept frame k with its rendering pasted in, a little beside its place, through a hole of random width."""
+        x, y = self._random.normal(0, self.stage.shift_px * self._scale(), 2)
+        radius = float(self._random.uniform(*self.stage.grow_px)) * self._scale()
+        both = bool(self._random.random() < 0.5)
+        return self._pasted(self.fitter.store, k, self.fitter.parameters.pose(k), (float(x), float(y)), radius, both)
+
+    def _pasted(
+        self, store: FrameStore, k: int, pose: HeadPose, shift_px: tuple[float, float], radius_px: float, both: bool
+    ) -> _Sample:
+        """Frame k of `store` with the head in `pose` pasted in; `both`: the hole holds the rendering, too."""
+        rendered = self.fitter.render(pose, k, 1, torch.zeros(3), store=store)
         rgba = torch.cat([rendered.rgb[0], rendered.alpha[0]], dim=-1).clamp(0, 1).cpu().numpy()
-        rgba = _moved(rgba, self._random.normal(0, self.stage.shift_px * self._scale(), 2))
+        rgba = _moved(rgba, shift_px)
         original = store.images[k].astype(np.float32) / 255
-        behind = self._background(k).astype(np.float32) / 255
-        soft = self._soft(store.mattes[k], rgba[..., 3], store.weights[k])
+        behind = self._background(store, k).astype(np.float32) / 255
+        hole = np.maximum(store.mattes[k], (rgba[..., 3] * 255).astype(np.uint8)) if both else store.mattes[k]
+        soft = np.asarray(softened(hole, radius_px) * (store.weights[k].astype(np.float32) / 255), dtype=np.float32)
         head = rgba[..., :3] + (1 - rgba[..., 3:]) * behind
         return _Sample(soft[..., None] * head + (1 - soft[..., None]) * original, original, soft)
 
@@ -111,17 +140,8 @@ class InpainterFit:
         plan = self.fitter.store.plan
         return plan.out_width / plan.width_px * self._clip_side / _REFERENCE_PX
 
-    def _soft(
-        self, matte: NDArray[np.uint8], alpha: NDArray[np.float32], above: NDArray[np.uint8]
-    ) -> NDArray[np.float32]:
-        """A soft mask of the head, dilated by a random radius; half of the times it holds the rendering too."""
-        radius = float(self._random.uniform(*self.stage.grow_px)) * self._scale()
-        head = np.maximum(matte, (alpha * 255).astype(np.uint8)) if self._random.random() < 0.5 else matte
-        return np.asarray(softened(head, radius) * (above.astype(np.float32) / 255), dtype=np.float32)
-
-    def _background(self, k: int) -> NDArray[np.uint8]:
-        """What lies behind the head in kept frame k, [h, w, 3]."""
-        store = self.fitter.store
+    def _background(self, store: FrameStore, k: int) -> NDArray[np.uint8]:
+        """What lies behind the head in frame k of `store`, [h, w, 3]."""
         if self._plate is None:
             return fill(store.images[k], person_free(store.mattes[k]))
         return store.background(k, self._plate)
@@ -139,8 +159,8 @@ class InpainterFit:
         box = (slice(y, y + side_y), slice(x, x + side_x))
         return _Sample(sample.coarse[box], sample.original[box], sample.soft[box])
 
-    def _loss(self, sample: _Sample) -> Tensor:
-        """Mean error inside the hole, of values and of differences between neighbours."""
+    def _mended(self, sample: _Sample) -> tuple[Tensor, Tensor]:
+        """The pasted picture as the network mends it [1, 3, H, W], and the hole [1, 1, H, W]."""
         device = self.fitter.device
         coarse, original = (
             torch.from_numpy(np.ascontiguousarray(value)).to(device).permute(2, 0, 1)[None]
@@ -148,7 +168,12 @@ class InpainterFit:
         )
         soft = torch.from_numpy(np.ascontiguousarray(sample.soft)).to(device)[None, None]
         hole = (soft > 0).float()
-        made = coarse + soft * self.network(stacked(coarse, original, hole))
+        return coarse + soft * self.network(stacked(coarse, original, hole)), hole
+
+    def _loss(self, sample: _Sample) -> Tensor:
+        """Mean error inside the hole, of values and of differences between neighbours."""
+        made, hole = self._mended(sample)
+        original = torch.from_numpy(np.ascontiguousarray(sample.original)).to(made.device).permute(2, 0, 1)[None]
         self._last = (original, made.detach())
         error = made - original
         area = hole.mean().clamp_min(1e-3)
@@ -157,7 +182,7 @@ class InpainterFit:
         return ((error.abs() * hole).mean() + _GRADIENT * (across + down)) / area
 
 
-def _moved(rgba: NDArray[np.float32], shift_px: NDArray[np.float64]) -> NDArray[np.float32]:
+def _moved(rgba: NDArray[np.float32], shift_px: tuple[float, float]) -> NDArray[np.float32]:
     """The picture [H, W, 4] moved by (x, y), empty where nothing moves in."""
     import cv2
 

@@ -40,6 +40,14 @@ def chosen(config: AdaptConfig, words: str) -> AdaptConfig:
     return replace(config, stages=stages or (Stage("map", 0),), inpainter=inpainter, style=style, take_up=False)
 
 
+def check_start(config: AdaptConfig, resumed: bool) -> None:
+    """Raise InvalidInputError where nothing would be fitted and there is no avatar that was."""
+    if not resumed and config.steps == 0:
+        raise InvalidInputError(
+            "The chosen stages fit no head: they need an avatar at resume. Add map and parameters, or connect one."
+        )
+
+
 def within(config: AdaptConfig, minutes: float) -> AdaptConfig:
     """The same stages by the clock, `minutes` in all, shared out as their steps share the work; 0 changes nothing."""
     if minutes <= 0:
