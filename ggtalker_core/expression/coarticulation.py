@@ -149,8 +149,8 @@ def close_lips(channels: NDArray[np.floating], shut: NDArray[np.floating]) -> ND
     gap = np.asarray(GAP_MM)
     closed = np.zeros_like(channels)
     closed[:, 0] = 0.45 * channels[:, 0]  # the jaw rises half way, the lips do the rest
-    # Pressed lips are broad ones on our head (0.3 makes the mouth 8 % wider, which looks like a smile), but people's are
-    # 5 to 8 % narrower in /p b m/ than in speech at large: little press, and a little pucker.
+    # Pressed lips are broad ones on our head (0.3 makes the mouth 8 % wider, which looks like a smile), but those of
+    # filmed people are 5 to 8 % narrower in /p b m/ than in speech at large: little press, and a little pucker.
     closed[:, INDEX["mouthPress"]], closed[:, INDEX["mouthRollLower"]] = 0.12, 0.12
     closed[:, INDEX["mouthRollUpper"]] = 0.06
     closed[:, INDEX["mouthPucker"]] = np.maximum(0.6 * channels[:, INDEX["mouthPucker"]], 0.18)
