@@ -25,6 +25,7 @@ FILMED = (
     "latentsync_man_crop512.mp4",
     "azure_zh_woman_crop512.mp4",
 )
+MOST_COST = 0.78  # of the warp of a prompt: above it the text in the package is not what is spoken
 INNER_LIPS, EYES = (13, 14), (33, 263)  # landmarks
 Span = tuple[float, float, str]
 
@@ -105,14 +106,15 @@ def load_clips(media: Path) -> list[Clip]:
 def load_prompts() -> list[Clip]:
     """Telephone prompts of Debian's asterisk-core-sounds, where GGTALKER_PROMPTS names the folder of unpacked packages.
 
-    Their labels are made by tools/speech/label_prompts.py. An empty list without them.
+    Their labels are made by tools/speech/label_prompts.py; prompts whose text does not fit are left out. An empty list
+    without them.
     """
     from ggtalker_core.expression.closure import labels_of
 
     root = Path(os.environ.get("GGTALKER_PROMPTS", "/")) / "usr/share/asterisk/sounds"
     labels, clips = DATA / "prompt_phones.json", list[Clip]()
     for name, entry in json.loads(labels.read_text(encoding="utf8")).items():
-        if (root / name).exists():
+        if (root / name).exists() and entry["cost"] <= MOST_COST:
             spans = [(float(a), float(b), str(p)) for a, b, p in entry["phones"]]
             clips.append(Clip(name, entry["language"], entry["half"], read_audio(root / name), spans, labels_of(spans)))
     return clips

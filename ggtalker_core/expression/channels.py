@@ -17,6 +17,9 @@ CHANNELS = (
     "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthPress", "mouthRollLower", "mouthRollUpper",
     "mouthShrugLower", "mouthShrugUpper", "mouthSmile", "mouthStretch", "mouthLowerDown", "mouthUpperUp",
 )  # fmt: skip
+# What makes the mouth narrow or broad. Somebody who opens the mouth further does not round it more: the person's gain
+# leaves these alone (with it, rounded lips of avatars came out a fifth narrower than those of the filmed people).
+BREADTH = ("mouthFunnel", "mouthPucker", "mouthSmile", "mouthStretch")
 INDEX = {name: i for i, name in enumerate(CHANNELS)}
 N_CHANNELS = len(CHANNELS)
 

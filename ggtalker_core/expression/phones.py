@@ -67,8 +67,8 @@ _GROUPS: tuple[tuple[str, Shape], ...] = (
 )  # fmt: skip
 # What the mouth may not stay wider than in phones whose lips nearly meet, however open their neighbours are.
 NEAR_SHAPES: dict[str, Shape] = {
-    LABIODENTALS: _shape(1, 1, 1, jawOpen=0.055, mouthRollLower=0.6, mouthUpperUp=0.22, mouthShrugLower=0.1),
-    GLIDES: _shape(1, 1, 1, jawOpen=0.05, mouthPucker=1.0, mouthFunnel=0.14),
+    LABIODENTALS: _shape(1, 1, 1, jawOpen=0.09, mouthRollLower=0.6, mouthUpperUp=0.22, mouthShrugLower=0.1),
+    GLIDES: _shape(1, 1, 1, jawOpen=0.04, mouthPucker=0.6, mouthFunnel=0.14),
 }
 GROUP_NAMES: tuple[str, ...] = ("", *(phones for phones, _ in _GROUPS))  # silence, then phones that look alike
 GROUP_OF: dict[str, int] = {"": 0} | {p: i + 1 for i, (phones, _) in enumerate(_GROUPS) for p in phones}

@@ -13,7 +13,7 @@ from ..progress import Progress, SubProgress, silent
 from ..speech.features import SpeechFeatures, encode_speech
 from ..speech.weights import BUNDLED_FEATURES
 from ..types import AudioTrack, MotionTrack, SpeakingStyle, frame_count
-from .channels import INDEX, to_arkit
+from .channels import BREADTH, INDEX, to_arkit
 from .coarticulation import Manner, mouth_channels
 from .config import SpeakConfig
 from .emotion import add_emotion, check_emotion
@@ -54,12 +54,13 @@ def speak(
 ) -> MotionTrack:
     """The mouth motion that says `audio`: expression [T, 50] and jaw [T, 3], T = ceil(seconds * fps).
 
-    style: rest pose of the mouth and the person's own gains (out = rest + gain * motion). seed: equal seeds give equal
-    motion. steps: DDIM steps. guidance: 1 = off. mouth_gain, jaw_gain: user's gains, 0 = still. smoothing: 0 none to
-    1 strong (a Gaussian of up to 3 frames; it weakens closures). manner: how the prior itself articulates (wide, round,
-    crisp); None = plain. settings: the rarer switches (its steps and guidance are overruled). arkit: the ARKit map of
-    the head to be driven, default that of the default head. engine: "diffusion" (the prior), "regression" (its trunk
-    alone: one answer for every seed), "rules" (phones recognised in the sound, then co-articulation rules).
+    style: rest pose of the mouth and the person's own gains (out = rest + gain * motion; of the opening, not of how
+    narrow or broad the mouth is). seed: equal seeds give equal motion. steps: DDIM steps. guidance: 1 = off.
+    mouth_gain, jaw_gain: user's gains, 0 = still. smoothing: 0 none to 1 strong (a Gaussian of up to 3 frames; it
+    weakens closures). manner: how the prior itself articulates (wide, round, crisp); None = plain. settings: the rarer
+    switches (its steps and guidance are overruled). arkit: the ARKit map of the head to be driven, default that of the
+    default head. engine: "diffusion" (the prior), "regression" (its trunk alone: one answer for every seed), "rules"
+    (phones recognised in the sound, then co-articulation rules).
     emotion, emotion_intensity: a rule-made look of the mouth on top (emotion.py), 0 to 1.
     encoder: a speech encoder of your own (speech/folders.py), for a prior that was trained on it.
     Only the mouth moves; brows, lids, gaze and head pose stay with the avatar's own loop.
@@ -92,17 +93,23 @@ def speak(
     if smoothing > 0:
         channels = smooth(channels, 1.2 * smoothing)
     channels = retime(channels, native, fps, frame_count(audio.duration_s, fps))
-    gains = channels.new_full((channels.shape[1],), mouth_gain * (style.mouth_gain if style else 1.0))
-    jaw = jaw_gain * (style.jaw_gain if style else 1.0)
-    # mouthClose undoes what jawOpen opens, so it follows the jaw, or closures would no longer close.
-    gains[INDEX["jawOpen"]] *= jaw
-    gains[INDEX["mouthClose"]] *= jaw
-    channels = channels * gains
+    channels = channels * mouth_gain * channel_gains(style, jaw_gain)
     weights = add_emotion(channels, to_arkit(channels, arkit.names), arkit.names, emotion, emotion_intensity)
     expression, jaw_rad = arkit.from_weights(weights)
     if style is not None:
         expression, jaw_rad = expression + style.rest_expression, jaw_rad + style.rest_jaw_rad
     return MotionTrack(expression, jaw_rad, fps, covers_upper_face=False, audio=audio)
+
+
+def channel_gains(style: SpeakingStyle | None, jaw_gain: float = 1.0) -> Tensor:
+    """The person's gain of every mouth channel, [13].
+
+    mouthClose undoes what jawOpen opens, so it follows the jaw, or closures would no longer close.
+    """
+    gains = torch.full((len(INDEX),), style.mouth_gain if style else 1.0)
+    gains[[INDEX[name] for name in BREADTH]] = 1.0
+    gains[[INDEX["jawOpen"], INDEX["mouthClose"]]] *= jaw_gain * (style.jaw_gain if style else 1.0)
+    return gains
 
 
 def mouth_motion(

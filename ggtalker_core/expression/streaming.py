@@ -20,14 +20,14 @@ from ..speech.features import at_frame_rate, encode_waveform, frame_level_db
 from ..speech.resampling import resample
 from ..speech.weights import load_encoder
 from ..types import AudioTrack, MotionTrack, SpeakingStyle
-from .channels import INDEX, to_expression
+from .channels import to_expression
 from .config import SpeakConfig
 from .lips import shut_lips
 from .prior import ExpressionPrior, load_prior, load_style_prior
 from .regression import Heard
 from .rest import rest_weight, silent_frames
 from .sampler import sample_window
-from .speaking import DIGITAL_SILENCE_DB, default_arkit
+from .speaking import DIGITAL_SILENCE_DB, channel_gains, default_arkit
 
 if TYPE_CHECKING:
     from ..head.arkit import ArkitMap
@@ -184,10 +184,7 @@ class SpeechStream:
         if not parts:
             return None
         channels, style = torch.cat(parts), self._style
-        gains = channels.new_full((channels.shape[1],), style.mouth_gain if style else 1.0)
-        for name in ("jawOpen", "mouthClose"):
-            gains[INDEX[name]] *= style.jaw_gain if style else 1.0
-        expression, jaw = to_expression(channels * gains, self._arkit)
+        expression, jaw = to_expression(channels * channel_gains(style), self._arkit)
         if style is not None:
             expression, jaw = expression + style.rest_expression, jaw + style.rest_jaw_rad
         return MotionTrack(expression, jaw, Fraction(FPS), covers_upper_face=False)

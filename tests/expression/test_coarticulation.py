@@ -143,3 +143,22 @@ def test_lips_come_near_between_open_vowels(phone):
     assert not shut.any() and 0.1 * wide < low < 0.45 * wide
     other, _ = mouth_channels(word("a", "a", "t", "a", "a"), 1.6)
     assert low < 0.7 * gap(other)[17:22].min()
+
+
+def test_closed_lips_are_not_broad():
+    """Filmed people's lips are narrower in /p b m/ than at rest; ours must at least not spread into a smile."""
+    head = load_head()
+    part = head.subset(head.lip_pairs.flatten().unique())
+
+    def width(channels):
+        expression, jaw = to_expression(torch.as_tensor(channels).float(), head.arkit)
+        n = len(expression)
+        zero = torch.zeros(n, 3)
+        x = part.vertices(torch.zeros(n, head.n_shape), expression, jaw, zero, torch.zeros(n, 6))[..., 0]
+        return x.amax(1) - x.amin(1)
+
+    opened = np.zeros((1, len(CHANNELS)))
+    opened[0, INDEX["jawOpen"]] = 0.2
+    shut = close_lips(opened, np.ones(1))
+    assert float(gap(shut)[0]) == pytest.approx(CLOSED_GAP_MM, abs=1e-4)
+    assert 0.9 < float(width(shut) / width(np.zeros((1, len(CHANNELS))))) < 1.01

@@ -52,6 +52,6 @@ def test_lips_come_near_in_f_and_w_and_are_never_widened():
     gap, before = lip_gap_mm(bring_near(wide, chance, 0.7)), lip_gap_mm(wide)
     assert torch.equal(gap[[0, 3, 4, 5]], before[[0, 3, 4, 5]])
     assert (gap[1:3] < 0.5 * before[1:3]).all() and (gap[1:3] > 1.0).all()  # near, and told apart from /p b m/
-    assert float(bring_near(wide, chance, 0.7)[2, INDEX["mouthPucker"]]) > 0.5
+    assert float(bring_near(wide, chance, 0.7)[2, INDEX["mouthPucker"]]) > 0.4
     shut = torch.zeros(6, N_CHANNELS)
     assert torch.equal(bring_near(shut, chance, 0.7), shut)

@@ -10,9 +10,9 @@ import torch
 from ggtalker_core.errors import InvalidInputError
 from ggtalker_core.expression import load_prior, speak
 from ggtalker_core.expression.channels import INDEX, lip_gap_mm
-from ggtalker_core.expression.coarticulation import Manner
+from ggtalker_core.expression.coarticulation import Manner, mouth_channels
 from ggtalker_core.expression.rest import rest_weight, silent_frames
-from ggtalker_core.expression.speaking import retime, smooth
+from ggtalker_core.expression.speaking import channel_gains, retime, smooth
 from ggtalker_core.head import load_head
 from ggtalker_core.types import AudioTrack, SpeakingStyle
 
@@ -173,3 +173,14 @@ def test_the_bundled_prior_knows_manners(read_wav):
 
 def test_bundled_prior_is_shared():
     assert load_prior() is load_prior()
+
+
+def test_a_persons_gain_opens_the_mouth_and_does_not_round_it():
+    style = SpeakingStyle(torch.zeros(50), torch.zeros(3), mouth_gain=1.8, jaw_gain=0.5)
+    gains = channel_gains(style, jaw_gain=2.0)
+    assert float(gains[INDEX["mouthLowerDown"]]) == pytest.approx(1.8)
+    assert float(gains[INDEX["jawOpen"]]) == float(gains[INDEX["mouthClose"]]) == pytest.approx(1.8)
+    assert all(float(gains[INDEX[name]]) == 1.0 for name in ("mouthPucker", "mouthFunnel", "mouthStretch"))
+    shut, _ = mouth_channels([(0.0, 0.3, "o"), (0.3, 0.5, "m"), (0.5, 0.8, "o")], 0.8)
+    wide = SpeakingStyle(torch.zeros(50), torch.zeros(3), mouth_gain=1.8)
+    assert lip_gap_mm(torch.from_numpy(shut) * channel_gains(wide))[8:12].min() < 0.3  # closed lips stay closed

@@ -131,10 +131,12 @@ def test_tars_train_as_safetensors_do(tmp_path):
     write_corpus(tmp_path / "corpus")
     for path in (tmp_path / "corpus").glob("*.safetensors"):
         write_shard(tmp_path / "tars" / f"{path.stem}.tar", load_file(path))
-    files = [
-        load_file(train_audio_prior(read_settings(settings(tmp_path, corpus=[c], run=f"run_{c}", out=f"{c}.safetensors"))))
-        for c in ("corpus", "tars")
-    ]  # fmt: skip
+
+    def trained(corpus):
+        path = settings(tmp_path, corpus=[corpus], run=f"run_{corpus}", out=f"{corpus}.safetensors")
+        return load_file(train_audio_prior(read_settings(path)))
+
+    files = [trained("corpus"), trained("tars")]
     assert all(torch.equal(value, files[1][name]) for name, value in files[0].items())
 
 
