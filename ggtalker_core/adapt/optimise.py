@@ -76,7 +76,7 @@ class Fitter:
         self._random = np.random.default_rng(config.seed)
         self._order: list[int] = []
         self._steps = 0
-        self._limits = Limits(self.prior, config.gaussians.scale_most_m, config.uv_size)
+        self.limits = Limits(self.prior, config.gaussians.scale_most_m, config.uv_size)
 
     @property
     def present_offset_m(self) -> Tensor:
@@ -158,7 +158,7 @@ class Fitter:
             rows = int(self.store.landmarks[k, CHIN, 1]) // 2
             (weights.solid * hole_loss(side.alpha[0, ..., 0], rows)).backward()
         optimizer.step()
-        self._limits.hold(self.texels)
+        self.limits.hold(self.texels)
         if leaves is not None:
             self.parameters.step(k, leaves, decay)
         return float(loss.l1), float(loss.dssim)
