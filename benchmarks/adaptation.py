@@ -3,7 +3,7 @@
 Rows per clip against the targets; needs the clips of GGTALKER_MEDIA, without them the rows say so. Reports that
 `cli evaluate --json` wrote before are taken from the folder GGTALKER_EVALUATIONS (evaluate_CLIP.json) instead of
 fitting again. A painted person with a known map is always measured; with GGTALKER_ABLATE=1 also what each part of the
-recipe brings on one clip (eight more fits at a third of the steps).
+recipe brings on one clip (ten more fits at a third of the steps).
 """
 
 from __future__ import annotations
@@ -155,6 +155,8 @@ def ablation(path: Path) -> dict[str, Row]:
         "without refining the mattes": {"refine_mattes": False},
         "without the hair's own motion": {"sway": False},
         "without looks from the side": {"weights": Weights(solid=0.0)},
+        "without learning the hair's shape": {"hair_shape": False},
+        "without level skin": {"weights": Weights(level=0.0)},
         "with the colour network": {"stages": (*third.stages[:-1], colors)},
     }
     protocol = EvaluateConfig(test_step=2, refinement=RefineConfig(steps=10))

@@ -28,6 +28,7 @@ from .config import AdaptConfig, Stage
 from .frame_parameters import FrameParameters
 from .geometry import fresh
 from .hair import hair_offset
+from .hair_shape import size_change
 from .heldout import held_out_psnr_db
 from .history import FINISHED, Diary
 from .inpainting import InpainterFit
@@ -266,9 +267,12 @@ class _Adaptation:
     def _avatar(self, fitter: Fitter, prepared: Prepared, drawn: Tensor, offset: Tensor, finished: bool) -> Avatar:
         """The avatar as it stands."""
         track = fitter.parameters.write_back(self.track, prepared.store.indices)
-        texels = assembly.scattered(fitter.texels.detach().to("cpu"), drawn, self.layout)
         shape_m = fitter.present_offset_m.detach().cpu().clone()
-        texels.log_scale.add_(self._regrown(offset, shape_m)[:, None])
+        fitted = fitter.texels.detach()
+        grown = size_change(self.head, self.layout, track.shape, offset, shape_m)[drawn, None]
+        fitted.log_scale.add_(grown.to(self.device))
+        fitter.limits.hold(fitted)
+        texels = assembly.scattered(fitted.to("cpu"), drawn, self.layout)
         kept = list(prepared.store.indices)
         stages = tuple(dict.fromkeys(self.stages_done)) + ((FINISHED,) if finished else ())
         info = AvatarInfo(
@@ -301,15 +305,6 @@ class _Adaptation:
             inpainter=self.inpainter,
             hair_sway=self.sway,
         )  # fmt: skip
-
-    def _regrown(self, before_m: Tensor, after_m: Tensor) -> Tensor:
-        """What the logarithm of a texel's size gains [N] when its triangle at rest is another one: texels grow with
-        their triangle against its size at rest, and the fit knew the offset `before_m` only."""
-        was, now = (
-            make_rig(self.layout, self.head.faces, rest_vertices(self.head, self.track.shape, offset))
-            for offset in (before_m, after_m)
-        )
-        return 0.5 * (now.rest_area_m2 / was.rest_area_m2).log()[was.texel_triangle]
 
 
 def _bundled_matte(device: str) -> MatteOf:

@@ -14,8 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..gaussians.avatar_renderer import rest_vertices
+from ..gaussians.rigging import make_rig
+
 if TYPE_CHECKING:
-    from ..head import HeadModel
+    from ..head import HeadModel, UVLayout
 
 _WAVES = 32
 
@@ -31,6 +34,17 @@ class HairShape:
     def offset_m(self) -> Tensor:
         """In head axes [V, 3]; differentiable."""
         return self.waves @ self.amounts_m
+
+
+def size_change(head: HeadModel, layout: UVLayout, shape: Tensor, before_m: Tensor, after_m: Tensor) -> Tensor:
+    """What the logarithm of every texel's size gains [N] when the offset [V, 3] of the neutral head is another one.
+
+    Texels grow with their triangle against its size at rest, and a fit knew the rest of `before_m` only.
+    """
+    was, now = (
+        make_rig(layout, head.faces, rest_vertices(head, shape, offset)) for offset in (before_m, after_m)
+    )  # fmt: skip
+    return 0.5 * (now.rest_area_m2 / was.rest_area_m2).log()[was.texel_triangle]
 
 
 def smooth_waves(head: HeadModel, count: int) -> Tensor:

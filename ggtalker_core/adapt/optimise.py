@@ -88,7 +88,7 @@ class Fitter:
         self._steps = 0
         self.frugal = Frugal("the fit")
         self.visits = np.ones(store.count)  # of each frame for one of the mean frame
-        self._limits = Limits(self.prior, config.gaussians.scale_most_m, config.uv_size)
+        self.limits = Limits(self.prior, config.gaussians.scale_most_m, config.uv_size)
 
     @property
     def present_offset_m(self) -> Tensor:
@@ -178,7 +178,7 @@ class Fitter:
             rows = int(self.store.landmarks[k, CHIN, 1]) // (2 * shrink)
             (weights.solid * hole_loss(side.alpha[0, ..., 0], rows)).backward()
         optimizer.step()
-        self._limits.hold(self.texels)
+        self.limits.hold(self.texels)
         if leaves is not None:
             self.parameters.step(k, leaves, decay)
         return float(loss.l1), float(loss.dssim)

@@ -27,7 +27,7 @@ _RIM = 0.02
 _LEAST = 0.9  # of what reaches the neighbours
 _MEET = 3.0  # times what reaches the neighbours
 _OPAQUE = ("lips", "face", "nose", "lids")
-_SKIN = ("face", "lips", "nose", "lids", "brows")
+_SKIN = ("face", "nose", "lids", "brows")  # not lips: held level they lost a quarter of a decibel in the mouth
 _BARE_M = 0.004  # hair shorter than this leaves skin
 _SIDES = ("scalp", "ears", "neck")
 

@@ -33,9 +33,9 @@ def test_the_avatar_draws_what_the_fit_drew(scene, monkeypatch):
     fitters: list[Fitter] = []
     run = Fitter.run
 
-    def kept(self: Fitter, report):
+    def kept(self: Fitter, *told):
         fitters.append(self)
-        run(self, report)
+        run(self, *told)
 
     monkeypatch.setattr(Fitter, "run", kept)
     config = dataclasses.replace(
