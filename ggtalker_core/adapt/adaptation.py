@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import logging
 import secrets
 import time
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _REACH = 0.6  # standard deviation of a texel as a share of the way to its neighbour, at least
 _PREPARED, _PAINTED = 0.12, 0.97  # shares of the progress bar
 _BAR = 10000  # its parts
+_WORTH_DB = 0.01  # a Body Inpainter that brings less costs time at every frame for nothing
 
 
 def adapt_avatar(
@@ -176,18 +178,19 @@ class _Adaptation:
         if self.config.inpainter.steps > 0:
             plate = None if prepared.plate_jpeg is None else decode_jpeg(prepared.plate_jpeg)
             inpainting = InpainterFit(fitter, max(self.clip.size_px), plate, self.config.inpainter, self.inpainter)
-            inpainting.run(report)
+            gain = functools.partial(inpainting.gain_db, prepared.held_out, self.track)
+            inpainting.run(report, lambda: _worth(gain()))
             self.diary.end(None)
             self._note(inpainting.frugal.note)
-            self._take(inpainting, inpainting.gain_db(prepared.held_out, self.track))
+            self._take(inpainting, gain())
 
     def _take(self, inpainting: InpainterFit, gain_db: float | None) -> None:
-        """Keep the Body Inpainter, unless it made frames worse that were kept out."""
+        """Keep the Body Inpainter, unless it did not help frames that were kept out."""
         self.stages_done.append(self.config.inpainter.name)
         if gain_db is not None:
-            word = "is kept" if gain_db > 0 else "is left out"
+            word = "is kept" if _worth(gain_db) else "is left out"
             self._note(f"The Body Inpainter changes held-out frames by {gain_db:+.2f} dB inside the hole; it {word}.")
-        if gain_db is None or gain_db > 0:
+        if _worth(gain_db):
             self.inpainter = inpainting.weights()
 
     def _learn_style(self, fitter: Fitter, prepared: Prepared, progress: Progress, worked: float) -> None:
@@ -305,6 +308,11 @@ class _Adaptation:
             inpainter=self.inpainter,
             hair_sway=self.sway,
         )  # fmt: skip
+
+
+def _worth(gain_db: float | None) -> bool:
+    """Whether a Body Inpainter helps; without frames to tell it is believed."""
+    return gain_db is None or gain_db >= _WORTH_DB
 
 
 def _bundled_matte(device: str) -> MatteOf:

@@ -32,7 +32,7 @@ class Diary:
     def end(self, held_out_psnr_db: float | None) -> None:
         """The stage is over; without a step it leaves no trace."""
         if self._name:
-            self._records.append(self._record(held_out_psnr_db, len(self._errors)))
+            self._records.append(self._record(held_out_psnr_db, max(self._of, len(self._errors))))
         self._name, self._errors = "", []
 
     def note(self, name: str, steps: int, seconds: float) -> None:

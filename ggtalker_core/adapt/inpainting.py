@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .optimise import Fitter
 
 _DECAY = 0.05
+_ASK_AT = 0.25  # of the stage
 _GRADIENT = 0.5  # weight of differences between neighbours: sharpness
 _REFERENCE_PX = 512
 
@@ -67,12 +68,20 @@ class InpainterFit:
         network = network.to(fitter.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network.train().requires_grad_(True)
 
-    def run(self, report: Callable[[StepReport], None]) -> None:
-        """All steps; `report` is called after each and may raise to stop."""
+    def run(self, report: Callable[[StepReport], None], worth: Callable[[], bool] = lambda: True) -> None:
+        """All steps; `report` is called after each and may raise to stop.
+
+        After a quarter of them `worth` is asked once whether to go on.
+        """
         stage = self.stage
         optimizer = torch.optim.Adam(self.network.parameters(), lr=stage.rate)
         before = 0.0
+        asked = False
         for step, share in paced(stage.steps, stage.minutes):
+            if share >= _ASK_AT and not asked:
+                asked = True
+                if not worth():
+                    return
             optimizer.param_groups[0]["lr"] = stage.rate * _DECAY**share
             error = self.frugal.do(functools.partial(self._step, optimizer))
             of, over = (0, share) if stage.minutes > 0 else (stage.steps, (step + 1) / stage.steps)

@@ -38,7 +38,7 @@ def test_a_network_that_makes_unseen_frames_worse_is_left_out(monkeypatch):
     clip, mattes = synthetic_clip(truth, track)
     known = track.landmarks_px.numpy()
     config = dataclasses.replace(
-        AdaptConfig.tiny(), stages=(Stage("map", 20),), inpainter=InpainterStage(2, crop_px=48)
+        AdaptConfig.tiny(), stages=(Stage("map", 20),), inpainter=InpainterStage(8, crop_px=48)
     )
 
     def ruined(self: InpainterFit, optimizer: object, shrink: int) -> float:
@@ -51,4 +51,5 @@ def test_a_network_that_makes_unseen_frames_worse_is_left_out(monkeypatch):
         clip, track, config, matte_of=lambda _, points: mattes[int(np.abs(known - points).sum((1, 2)).argmin())]
     )  # fmt: skip
     assert avatar.inpainter is None
+    assert avatar.info.history[-1].steps == 2 and avatar.info.history[-1].of == 8, "given up after a quarter"
     assert any("it is left out" in note for note in avatar.info.notes)
