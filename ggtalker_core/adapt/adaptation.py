@@ -272,9 +272,10 @@ class _Adaptation:
         track = fitter.parameters.write_back(self.track, prepared.store.indices)
         shape_m = fitter.present_offset_m.detach().cpu().clone()
         fitted = fitter.texels.detach()
-        grown = size_change(self.head, self.layout, track.shape, offset, shape_m)[drawn, None]
-        fitted.log_scale.add_(grown.to(self.device))
-        fitter.limits.hold(fitted)
+        if not torch.equal(shape_m, offset):
+            grown = size_change(self.head, self.layout, track.shape, offset, shape_m)[drawn, None]
+            fitted.log_scale.add_(grown.to(self.device))
+            fitter.limits.hold(fitted)
         texels = assembly.scattered(fitted.to("cpu"), drawn, self.layout)
         kept = list(prepared.store.indices)
         stages = tuple(dict.fromkeys(self.stages_done)) + ((FINISHED,) if finished else ())

@@ -94,7 +94,9 @@ def test_report_and_pictures(person, tmp_path):
     )  # fmt: skip
     report = json.loads(json.dumps(result.report()))
     assert (report["frames_fit"], report["frames_test"], report["frames_scored"]) == (30, 3, 2)
-    assert set(report["seconds"]) == {"track", "adapt", "refine", "render", "inpaint"} and report["peak_memory_mb"] > 50
+    # A Body Inpainter is kept only where it helps.
+    assert set(report["seconds"]) - {"inpaint"} == {"track", "adapt", "refine", "render"}
+    assert report["peak_memory_mb"] > 50
     for name in ("ours", "ours_refined", "nearest_frame"):
         assert set(METRICS) <= set(report[name])
         assert all(np.isfinite(report[name][m]) for m in METRICS if m != "lip_gap_correlation")
