@@ -47,8 +47,8 @@ class TrackConfig:
     photo_iterations: int = 3  # of every frame
     photo_weight: float = 5.0  # of a skin sample seen from the front; a landmark counts 1
     photo_hold: float = 100.0  # of the expression as landmarks have it, per standard deviation: colours know pose best
-    # Times the usual weight of the lips' landmarks, which colours must not keep ajar. On clips of known truth five times
-    # put the jaw where the mesh's errors are.
+    # Times the usual weight of the lips' landmarks, which colours must not keep ajar. Where the truth is known, five
+    # times put the jaw where the mesh's errors are.
     photo_lips: float = 2.0
     # Stiffness of the static offset; 0 = no offset. Where the truth is known it made a right head wrong by 1.2 mm:
     # gloss and shadows that move over the skin look like a surface that lies too deep. 2 gains 0.3 dB on real skin.
