@@ -63,6 +63,7 @@ PHOTO_ROWS: dict[str, tuple[str, float | None, str]] = {
     "lip_amplitude_full": ("times unsmoothed", 0.97, ">="),
     "fit_cpu_per_frame_fast": ("CPU s, landmarks given", None, ""),
     "fit_cpu_per_frame_full": ("CPU s, landmarks given", None, ""),
+    "frames_per_second_full": ("detection and mode full by the clock, one thread", 3.0, ">="),
 }
 TRUTH_SCENES = ("near_lens", "portrait_lens", "long_lens")
 TRUTH_ROWS: dict[str, tuple[str, float | None, str]] = {

@@ -132,9 +132,8 @@ def _fit_in_windows(
     import torch
 
     if start is None:
-        chosen = landmarks.some(samples(landmarks.valid))
-        short = dataclasses.replace(config, motion_iterations=1, steady=0.0)
-        person = _fit_whole(head, chosen, short, used, share_of(tick, 0.0, 0.3), None).person
+        chosen = _mended(head, landmarks.some(samples(landmarks.valid)), config)
+        person = _person_alone(head, chosen, used, config, _Pulse(share_of(tick, 0.0, 0.7)))
     else:
         person = start.person
     parts: list[Fitted] = []
@@ -152,6 +151,20 @@ def _fit_in_windows(
     motion = Motion(*(torch.cat([getattr(p.motion, f.name) for p in parts]) for f in dataclasses.fields(Motion)))
     eyes, error = (torch.cat([getattr(p, name) for p in parts]) for name in ("eyes_rad", "error_px"))
     return Fitted(parts[0].person, motion, eyes, error, nothing)
+
+
+def _person_alone(
+    head: HeadModel, landmarks: Landmarks, used: Tensor | None, config: TrackConfig, pulse: _Pulse
+) -> Person:
+    """The person, with offsets for all landmarks; nobody needs these frames' motion."""
+    import torch
+
+    used = torch.arange(N_MESH, device=landmarks.points_px.device) if used is None else used
+    model = face_model(head, used)
+    person, _ = _person(model, _observed(landmarks, used, config), landmarks, used, config, pulse)
+    bias = person.bias_m.new_zeros(N_MESH, 3)
+    bias[used] = person.bias_m
+    return Person(person.shape, person.focal_px, bias)
 
 
 def _mended(head: HeadModel, landmarks: Landmarks, config: TrackConfig) -> Landmarks:

@@ -1,7 +1,8 @@
 """The face mesh overstates how far a head is turned aside, by about 8 %; here that is taken back.
 
 How each landmark moves too far with yaw was learned from renders of random people whose pose is known
-(`tools/head/habit.py`). On real clips it lowers the error of landmarks that were left out of the fit, most on turned heads.
+(`tools/head/habit.py`). On real clips it lowers the error of landmarks that were left out of the fit, most on turned
+heads.
 """
 
 from __future__ import annotations

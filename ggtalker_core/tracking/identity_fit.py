@@ -17,6 +17,7 @@ from .solver import N_UNKNOWNS, Motion, Observed, Priors, linearise, normal_equa
 if TYPE_CHECKING:
     from torch import Tensor
 
+_CHUNK = 8  # keyframes whose Jacobians are held at once
 _FOCAL_RANGE = 2.5  # times the first guess, either way: landmarks say little about it
 
 
@@ -85,27 +86,41 @@ def _shared_step(
 
     own_model = model.personal(person.shape, person.bias_m)
     hessian, gradient = normal_equations(own_model, motion, observed, person.focal_px, priors)
-    flat, jacobian, by_head = linearise(own_model, motion, person.focal_px)
-    width = len(person.shape)
-    by_shape = by_head @ model.shape_derivative(motion.jaw_rad)[..., :width]
-    both = torch.cat([jacobian, by_shape, flat[..., None]], -1)  # [K, L, 2, 59 + S + 1]
-    residual, rows, weights = weighted_rows(flat, both, observed, priors.robust)
-    rows = rows.flatten(1, 2)
-    own, common = rows[..., :N_UNKNOWNS], rows[..., N_UNKNOWNS:]
-    weighted = common * weights.repeat_interleave(2, 1)[..., None]
-    cross = weighted.mT @ own  # [K, S + 1, 59]
-    count = len(flat)
-    strength = common.new_full((width + 1,), shared.shape)
+    width, count = len(person.shape), len(motion.jaw_rad)
+    parts = [
+        _common(own_model, motion.part(a, a + _CHUNK), observed.part(a, a + _CHUNK), person, priors)
+        for a in range(0, count, _CHUNK)
+    ]
+    cross = torch.cat([part[0] for part in parts])  # [K, S + 1, 59]
+    strength = cross.new_full((width + 1,), shared.shape)
     strength[-1] = shared.focal
     value = torch.cat([person.shape, person.shape.new_tensor([math.log(person.focal_px / guess)])])
-    total = (weighted.mT @ common).sum(0) + torch.diag(strength * count)
-    pull = (weighted.mT @ residual.flatten(1, 2)[..., None])[..., 0].sum(0) + strength * count * value
+    total = torch.stack([part[1] for part in parts]).sum(0) + torch.diag(strength * count)
+    pull = torch.stack([part[2] for part in parts]).sum(0) + strength * count * value
     damped = hessian + 1e-4 * torch.eye(N_UNKNOWNS, dtype=hessian.dtype, device=hessian.device)
     solved = torch.linalg.solve(damped, torch.cat([cross.mT, gradient[..., None]], -1))  # [K, 59, S + 2]
     reduced = total - (cross @ solved[..., :-1]).sum(0)
     target = pull - (cross @ solved[..., -1:])[..., 0].sum(0)
     step = -torch.linalg.solve(reduced.double(), target.double()).to(target)
     return step, -solved[..., -1] - solved[..., :-1] @ step
+
+
+def _common(
+    own_model: FaceModel, motion: Motion, observed: Observed, person: Person, priors: Priors
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of k frames: cross terms [k, S + 1, 59] of (shape, log focal) with each frame's unknowns, and summed over the
+    frames the Hessian [S + 1, S + 1] and the gradient [S + 1] of the data."""
+    import torch
+
+    flat, jacobian, by_head = linearise(own_model, motion, person.focal_px)
+    by_shape = by_head @ own_model.shape_derivative(motion.jaw_rad)[..., : len(person.shape)]
+    both = torch.cat([jacobian, by_shape, flat[..., None]], -1)  # [k, L, 2, 59 + S + 1]
+    residual, rows, weights = weighted_rows(flat, both, observed, priors.robust)
+    rows = rows.flatten(1, 2)
+    own, common = rows[..., :N_UNKNOWNS], rows[..., N_UNKNOWNS:]
+    weighted = common * weights.repeat_interleave(2, 1)[..., None]
+    gradient = (weighted.mT @ residual.flatten(1, 2)[..., None])[..., 0].sum(0)
+    return weighted.mT @ own, (weighted.mT @ common).sum(0), gradient
 
 
 def _fit_bias(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REGIONS = ("face", "nose", "brows", "lips", "lids")
 _PAGE = 72  # texels along one side of the UV page; about 2,000 of them lie on the skin
 # Round the lips colours count little: their landmarks know better when they touch. Share on them, distance of the rest.
-_LIPS, _AROUND_M = 0.1, 0.012
+_LIPS, _AROUND_M = 0.2, 0.012
 _GRAZING = 0.25  # cosine between view and normal below which a sample is not used
 _HIDDEN_M = 0.008  # farther than this behind the nearest sample: hidden by it
 _CELLS = 40  # of the coarse depth picture, along the longer side of the face

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 N_UNKNOWNS = 59  # rotation 3 (turned on from the left), translation 3, jaw 3, expression 50
 ROTATION, TRANSLATION, JAW, EXPRESSION = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 59)
-_CHUNK = 32  # frames whose Jacobians are held at once
+_CHUNK = 16  # frames whose Jacobians are held at once
 
 
 def quiet() -> None:
@@ -160,7 +160,7 @@ def solve_along_time(
     pulled = torch.nn.functional.pad(pull, (0, 0, 1, 1))
     diagonal = held[:-1] + held[1:] + 1e-6
     target_all = pulled[1:] - pulled[:-1] - gradient.double()
-    factors: list[Tensor] = []
+    factors = torch.empty_like(hessian, dtype=torch.float64)  # one block: thousands of small ones leave holes
     right: list[Tensor] = []
     for i in range(len(hessian)):  # frame by frame: a long clip's blocks in double precision would fill the memory
         if i % 256 == 0:
@@ -168,10 +168,10 @@ def solve_along_time(
         block, target = hessian[i].double() + torch.diag(diagonal[i]), target_all[i]
         if i:
             weight = tie[i - 1]
-            solved = torch.cholesky_solve(torch.cat([torch.diag(weight), right[-1][:, None]], 1), factors[-1])
+            solved = torch.cholesky_solve(torch.cat([torch.diag(weight), right[-1][:, None]], 1), factors[i - 1])
             block = block - weight[:, None] * solved[:, :-1]
             target = target + weight * solved[:, -1]
-        factors.append(torch.linalg.cholesky(block))
+        factors[i] = torch.linalg.cholesky(block)
         right.append(target)
     steps: list[Tensor] = []
     for i in reversed(range(len(hessian))):

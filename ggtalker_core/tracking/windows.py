@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LONG = 1024  # frames; shorter clips are solved as one
-WINDOW, OVERLAP = 512, 48  # frames that are kept of a window, and how many more are solved on either side
+SAMPLES = 512  # frames of a long one, among which the keyframes of the person are chosen
+WINDOW, OVERLAP = 224, 32  # frames that are kept of a window, and how many more are solved on either side
 
 
 def windows(valid: Tensor) -> Iterator[tuple[int, slice, int]]:
@@ -30,7 +31,7 @@ def windows(valid: Tensor) -> Iterator[tuple[int, slice, int]]:
         yield start, slice(begin, end), stop
 
 
-def samples(valid: Tensor, most: int = LONG) -> Tensor:
+def samples(valid: Tensor, most: int = SAMPLES) -> Tensor:
     """Frames [K] with a face, spread evenly, from which the person is found."""
     import torch
 

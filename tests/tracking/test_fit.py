@@ -20,7 +20,7 @@ from ggtalker_core.tracking.unwrap import unwrapped
 
 from .synthetic import Truth, blank_clip, moving_head
 
-CONFIG = TrackConfig(n_shape=20, keyframes=12, person_iterations=6, motion_iterations=4)
+CONFIG = TrackConfig(habit=0.0, n_shape=20, keyframes=12, person_iterations=6, motion_iterations=4)
 
 
 @pytest.fixture(scope="module")
