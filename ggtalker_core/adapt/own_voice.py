@@ -36,10 +36,13 @@ class PriorOpening:
     own_words: bool  # in the words of the clip, or in those of the shipped sample
 
     def gain(self, person_wide_m: float) -> float:
-        """The gain that brings the prior to the person, [0.8, 1.8]."""
-        power = _POWER_OWN if self.own_words else _POWER_OTHER
+        """The gain that brings the prior to the person, [0.8, 1.8].
+
+        At least 1 without the clip's own words: a person who is not heard may just be listening.
+        """
+        power, least = (_POWER_OWN, _GAIN_MIN) if self.own_words else (_POWER_OTHER, 1.0)
         ratio = max(person_wide_m, 0.0) / self.wide_m
-        return float(min(max(ratio**power, _GAIN_MIN), _GAIN_MAX))
+        return float(min(max(ratio**power, least), _GAIN_MAX))
 
 
 def prior_opening(

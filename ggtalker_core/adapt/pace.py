@@ -28,13 +28,18 @@ class TimeLeft:
 
     def __init__(self, cost: float):
         """`cost` is all the work, in any unit."""
-        self._cost, self._done, self._start = cost, 0.0, time.monotonic()
+        self._left, self._done = cost, 0.0
+        self._start: float | None = None
 
     def after(self, cost: float) -> str:
         """`cost` more is done; words such as ", about 3 min left", or nothing while it is too early to tell."""
+        self._left = max(self._left - cost, 0.0)
+        if self._start is None:  # the first piece also loads and compiles: it says nothing about the pace
+            self._start = time.monotonic()
+            return ""
         self._done += cost
         spent = time.monotonic() - self._start
         if spent < _SURE_S or self._done <= 0:
             return ""
-        left = spent / self._done * max(self._cost - self._done, 0.0)
+        left = spent / self._done * self._left
         return f", about {round(left / 60)} min left" if left >= 90 else f", about {round(left)} s left"

@@ -187,7 +187,7 @@ class _Bench:
                 again.flicker.add(i, original, better, mask.head, points)
                 again.add_landmarks(truth, self.tools.landmarks(better))
             if k in shown:
-                rows.append(Row(self.fitted.clip.count + i, original, made, other, error))
+                rows.append(Row(self.fitted.clip.count + i, original, made, other, error, mask))
         return ours, again, nearest, rows, chosen
 
     def views(self, chosen: list[int]) -> tuple[View, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .scores import Scores
-from .sheet import Curve, Row, chart, contact_sheet
+from .sheet import Curve, Row, chart, close_ups, contact_sheet
 from .steadiness import View
 
 _SHOWN = (
@@ -83,7 +83,7 @@ class Evaluation:
         return "\n".join(lines)
 
     def save_pictures(self, folder: Path, stem: str) -> list[Path]:
-        """Write the contact sheet and the plots as PNG; returns their paths."""
+        """Write contact sheet, close-ups, plots and views from the side as PNG; returns their paths."""
         import numpy as np
         from PIL import Image
 
@@ -96,6 +96,7 @@ class Evaluation:
         ]
         pictures = {
             f"{stem}.sheet.png": contact_sheet(self.rows, title),
+            f"{stem}.closeups.png": close_ups(self.rows, title),
             f"{stem}.plots.png": np.concatenate(plots, axis=0),
         }
         if self.views:

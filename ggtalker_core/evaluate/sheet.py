@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .masks import HeadMask
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -27,6 +29,7 @@ class Row:
     ours: NDArray[np.uint8]
     nearest: NDArray[np.uint8]
     error: NDArray[np.float64]  # [H, W] squared, of ours
+    mask: HeadMask
 
 
 def contact_sheet(rows: Sequence[Row], title: str) -> NDArray[np.uint8]:
@@ -39,6 +42,40 @@ def contact_sheet(rows: Sequence[Row], title: str) -> NDArray[np.uint8]:
         _write(cells[0], f"frame {row.frame}", (6, _CELL_PX - 8))
         lines.append(np.concatenate(cells, axis=1))
     return np.concatenate(lines, axis=0)
+
+
+def close_ups(rows: Sequence[Row], title: str) -> NDArray[np.uint8]:
+    """Mouth and seam, original beside ours, one line per frame, [H, W, 3]."""
+    names = ("mouth, original", "mouth, ours", "seam below the head, original", "seam below the head, ours")
+    lines = [_banner(title, len(names) * _CELL_PX)]
+    lines.append(np.concatenate([_banner(name, _CELL_PX) for name in names], axis=1))
+    for row in rows:
+        places = (_square(row.mask.mouth), _square(_seam_below(row.mask)))
+        cells = [_fit(image[place]) for place in places for image in (row.original, row.ours)]
+        _write(cells[0], f"frame {row.frame}", (6, _CELL_PX - 8))
+        lines.append(np.concatenate(cells, axis=1))
+    return np.concatenate(lines, axis=0)
+
+
+def _seam_below(mask: HeadMask) -> NDArray[np.bool_]:
+    """The part of the seam that runs through the person's neck, [H, W]: the lowest fifth of it."""
+    rows = np.flatnonzero(mask.seam.any(1))
+    out = mask.seam.copy()
+    if len(rows):
+        out[: int(rows[0] + 0.8 * (rows[-1] - rows[0]))] = False
+    return out
+
+
+def _square(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """A square around what is set, inside the picture where it fits; the whole picture for an empty mask."""
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return slice(None), slice(None)
+    side = int(min(max(rows[-1] - rows[0], cols[-1] - cols[0]) + 1, *mask.shape))
+    starts = [
+        int(np.clip((span[0] + span[-1] - side) // 2, 0, size - side)) for span, size in zip((rows, cols), mask.shape)
+    ]
+    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
 
 
 def _heat(squared: NDArray[np.float64]) -> NDArray[np.uint8]:

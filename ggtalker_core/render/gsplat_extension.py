@@ -135,7 +135,7 @@ def how_to_install() -> str:
     if cuda in _WHEEL_CUDA and _WHEEL_TORCH[0] <= version <= _WHEEL_TORCH[1]:
         tag = f"cu{cuda.replace('.', '')}torch{version[0]}.{version[1]}"
         return f'Run: {python} -m pip install --no-deps "gsplat==1.5.3+{tag}" --extra-index-url {_WHEELS}'
-    install = f'{python} -m pip install "gsplat>=1.5,<2" packaging ninja'
+    install = f'{python} -m pip install "gsplat>=1.5" packaging ninja'
     build = f'{python} -c "from gsplat.cuda._backend import _C"'
     if not _has_nvcc():
         return (

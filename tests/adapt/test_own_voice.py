@@ -65,6 +65,8 @@ def test_gains_stay_within_reason() -> None:
     opening = PriorOpening(5e-3, own_words=True)
     assert [opening.gain(wide) for wide in (-1e-3, 5e-3, 1.0)] == [0.8, 1.0, 1.8]
     assert PriorOpening(5e-3, own_words=False).gain(8e-3) < opening.gain(8e-3)
+    # Who is not heard may just be listening: that makes nobody speak with a narrow mouth.
+    assert PriorOpening(5e-3, own_words=False).gain(1e-3) == 1.0 > opening.gain(1e-3)
 
 
 def test_the_widest_quarter_is_meant() -> None:

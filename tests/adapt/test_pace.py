@@ -10,12 +10,14 @@ from ggtalker_core.adapt import AdaptConfig, pace
 def test_time_left(monkeypatch: pytest.MonkeyPatch):
     now = [100.0]
     monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
-    clock = pace.TimeLeft(1000)
-    now[0] = 101.0
+    clock = pace.TimeLeft(1010)
+    now[0] = 150.0  # the first piece loads and compiles: not the pace of the others
     assert clock.after(10) == ""
-    now[0] = 120.0
+    now[0] = 151.0
+    assert clock.after(10) == ""
+    now[0] = 170.0
     assert clock.after(90) == ", about 3 min left"  # 100 of 1000 in 20 s
-    now[0] = 180.0
+    now[0] = 230.0
     assert clock.after(800) == ", about 9 s left"
     assert clock.after(500) == ", about 0 s left"
 

@@ -102,7 +102,7 @@ def test_report_and_pictures(person, tmp_path):
     assert set(report["open_share"]) == {"-30 deg", "+30 deg"}
     assert steps == sorted(steps)
     files = result.save_pictures(tmp_path, "x")
-    assert {f.name for f in files} == {"x.sheet.png", "x.plots.png", "x.views.png"}
+    assert {f.name for f in files} == {f"x.{kind}.png" for kind in ("sheet", "closeups", "plots", "views")}
     assert all(f.stat().st_size > 1000 for f in files)
     assert "head PSNR" in result.text()
 
