@@ -20,7 +20,18 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("rasteriser", "tracking", "speech", "adaptation", "stages", "pipeline", "provenance", "house", "bad_input")
+NAMES = (
+    "rasteriser",
+    "tracking",
+    "speech",
+    "adaptation",
+    "stages",
+    "manner",
+    "pipeline",
+    "provenance",
+    "house",
+    "bad_input",
+)
 
 
 def machine() -> dict[str, Any]:

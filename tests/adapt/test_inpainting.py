@@ -17,7 +17,7 @@ from ggtalker_core.gaussians.synthetic import synthetic_avatar, synthetic_clip, 
 def test_it_helps_where_the_rendering_is_poor(scene):
     """A map of few steps, set back as a whole head into its own frames: with the network the picture is nearer."""
     config = dataclasses.replace(
-        AdaptConfig.tiny(), stages=(Stage("map", 6),), inpainter=InpainterStage(120, crop_px=64, rate=4e-3)
+        AdaptConfig.tiny(), stages=(Stage("map", 6),), inpainter=InpainterStage(120, crop_px=64, rate=2e-3)
     )
     avatar = adapt_avatar(scene.clip, scene.track, config, matte_of=scene.matte_of())
     loop = avatar.body.track
@@ -29,7 +29,7 @@ def test_it_helps_where_the_rendering_is_poor(scene):
         video = inpaint(avatar, head, BodyConfig(region="head", inpainter=with_network))
         return float(np.mean([((f.rgb - t) ** 2).mean() for f, t in zip(video.source.frames(), truth)]))
 
-    assert error(True) < 0.8 * error(False)
+    assert error(True) < 0.7 * error(False)
 
 
 def test_a_network_that_makes_unseen_frames_worse_is_left_out(monkeypatch):
