@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _EACH = 25  # usable frames for one that is kept out, at least
 # Neighbours that are kept out too: so many to each side at most, and with the scored ones at most this share.
-_MARGIN_MOST, _MARGIN_SHARE = 2, 0.04
+_MARGIN_MOST, _MARGIN_SHARE = 2, 0.01
 _BACKGROUND = 0.5
 
 
