@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SpeakingStyle:
-    """How this person speaks: the rest pose of the mouth and gains on the prior's output (motion relative to rest)."""
+    """How this person speaks: the rest pose of the mouth and gains on the prior's output (motion relative to rest).
+
+    `mouth_gain` scales what opens the mouth, not what rounds or spreads it.
+    """
 
     rest_expression: Tensor  # [50]
     rest_jaw_rad: Tensor  # [3]
