@@ -44,8 +44,8 @@ def minutes(clips: list[Any], seconds: float = 300.0) -> Sound:
     return np.resize(whole, round(seconds * RATE))
 
 
-def whispered(sound: Sound) -> Sound | None:
-    """Speech without voicing; None without the vocoder."""
+def taken_apart(sound: Sound) -> tuple[Any, Any, Any, Any] | None:
+    """The vocoder, and what it finds: pitch [T] Hz, envelope [T, F], aperiodicity [T, F]; None where it is missing."""
     try:
         import pyworld
     except ImportError:
@@ -53,18 +53,24 @@ def whispered(sound: Sound) -> Sound | None:
     x = sound.astype(np.float64)
     pitch, times = pyworld.harvest(x, RATE)
     envelope, rough = pyworld.cheaptrick(x, pitch, times, RATE), pyworld.d4c(x, pitch, times, RATE)
+    return pyworld, pitch, envelope, rough
+
+
+def whispered(sound: Sound) -> Sound | None:
+    """Speech without voicing; None without the vocoder."""
+    found = taken_apart(sound)
+    if found is None:
+        return None
+    pyworld, pitch, envelope, rough = found
     return pyworld.synthesize(np.zeros_like(pitch), envelope, np.ones_like(rough), RATE).astype(np.float32)
 
 
 def sung(sound: Sound, slower: float = 1.5) -> Sound | None:
     """Speech on held semitones with vibrato, `slower` times as long; None without the vocoder."""
-    try:
-        import pyworld
-    except ImportError:
+    found = taken_apart(sound)
+    if found is None:
         return None
-    x = sound.astype(np.float64)
-    pitch, times = pyworld.harvest(x, RATE)
-    envelope, rough = pyworld.cheaptrick(x, pitch, times, RATE), pyworld.d4c(x, pitch, times, RATE)
+    pyworld, pitch, envelope, rough = found
     at = np.round(np.arange(0, len(pitch) - 1, 1 / slower)).astype(int)
     pitch, envelope, rough = pitch[at], envelope[at], rough[at]
     note = np.convolve(np.log2(np.where(pitch > 0, pitch, 150) / 55) * 12, np.ones(60) / 60, "same").round()
