@@ -14,26 +14,26 @@ from torch import Tensor
 
 from ..gaussians.color_mlp import color_residual, condition_of, new_color_mlp
 from ..gaussians.drive import HeadPose, posed_vertices
-from ..gaussians.rigging import Rig, bind_texels
+from ..gaussians.rigging import Rig, bind_texels, triangle_frames
 from ..gaussians.texels import Texels
 from ..types import Camera, Rendered
 from .config import AdaptConfig, Stage
 from .frame_parameters import FrameParameters
 from .frames import FrameStore
-from .geometry import CHIN
+from .geometry import CHIN, project
 from .hair_shape import HairShape
 from .limits import Limits
 from .losses import MapPrior, picture_loss
 from .memory import Frugal
 from .pace import paced
 from .sampling import visiting_order
-from .solid import hole_loss, turned
+from .solid import INNER_LIPS, fleck_loss, hole_loss, painted, turned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..head import HeadModel
-    from ..types import HairSway
+    from ..types import Gaussians, HairSway
 
 _DECAY = 0.1  # learning rate at the end of a stage, as a share of its start
 _MLP = ("features", "w1", "b1", "wc", "w2", "b2", "w3", "b3")
@@ -123,30 +123,41 @@ class Fitter:
         return np.concatenate([self.store.images[k], right], axis=1)
 
     def render(
-        self, pose: HeadPose, k: int, divisor: int, background: Tensor, aside: bool = False,
-        store: FrameStore | None = None,
-    ) -> Rendered:  # fmt: skip
-        """The present head in `pose`, seen by the camera of kept frame k (of `store`); or turned to some side."""
-        from ..render import render
-
+        self, pose: HeadPose, k: int, divisor: int, background: Tensor, store: FrameStore | None = None
+    ) -> Rendered:
+        """The present head in `pose`, seen by the camera of kept frame k (of `store`)."""
         moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
         vertices = posed_vertices(self.head, self.shape, self.present_offset_m, moved, self.sway)
-        if aside:
-            vertices = turned(vertices, self._random)
-        texels = self.texels
-        if aside:  # only opacities: sizes would grow without end where no frame objects
-            vertices = vertices.detach()
-            texels = dataclasses.replace(self.texels.detach(), opacity_logit=self.texels.opacity_logit)
-        gaussians = bind_texels(texels, self.rig, vertices, self.config.gaussians)
+        gaussians = bind_texels(self.texels, self.rig, vertices, self.config.gaussians)
         if self.mlp is not None:
             condition = condition_of(moved.expression, moved.jaw_rad, moved.rotation_rad).detach()
             gaussians = dataclasses.replace(gaussians, colors=gaussians.colors + color_residual(self.mlp, condition))
-        intrinsics, width, height = (store or self.store).camera(k, divisor)
-        camera = Camera(torch.eye(4)[None], intrinsics[None], width, height)
+        return self._drawn(gaussians, (store or self.store).camera(k, divisor), background.to(self.device))
+
+    def _drawn(self, gaussians: Gaussians, camera: tuple[Tensor, int, int], background: Tensor) -> Rendered:
+        from ..render import render
+
+        intrinsics, width, height = camera
+        view = Camera(torch.eye(4)[None], intrinsics[None], width, height)
         return render(
-            gaussians, camera, background.to(self.device), backend=self.config.backend,
-            antialiased=self.config.antialiased,
+            gaussians, view, background, backend=self.config.backend, antialiased=self.config.antialiased
         )  # fmt: skip
+
+    def _holes(self, k: int, divisor: int) -> Tensor:
+        """What the head lacks of cover when kept frame k is looked at from somewhere else; carries gradients."""
+        weights, camera = self.config.weights, self.store.camera(k, divisor)
+        with torch.no_grad():
+            pose = self.parameters.pose(k)
+            moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
+            posed = posed_vertices(self.head, self.shape, self.present_offset_m, moved, self.sway)
+            vertices = turned(posed, self._random)
+            normals = triangle_frames(vertices, self.rig.used)[0, self.rig.texel_triangle, :, 1]
+            lips = self.head.landmarks.points(vertices)[:, list(INNER_LIPS)]
+        gaussians = painted(bind_texels(self.texels, self.rig, vertices, self.config.gaussians), normals, self.prior)
+        seen = self._drawn(gaussians, camera, torch.zeros(3, device=self.device))
+        rows = int(self.store.landmarks[k, CHIN, 1]) // divisor
+        flecks = fleck_loss(seen.rgb[0], project(lips, camera[0].to(lips))[0], rows)
+        return weights.solid * hole_loss(seen.alpha[0, ..., 0], rows) + weights.fleck * flecks
 
     def _step(self, stage: Stage, optimizer: torch.optim.Adam, decay: float, shrink: int = 1) -> tuple[float, float]:
         divisor = stage.divisor * shrink
@@ -174,9 +185,7 @@ class Fitter:
         total.backward()
         self._steps += 1
         if weights.solid > 0 and self._steps % weights.solid_every == 0:
-            side = self.render(self.parameters.pose(k), k, 2 * shrink, torch.zeros(3), aside=True)
-            rows = int(self.store.landmarks[k, CHIN, 1]) // (2 * shrink)
-            (weights.solid * hole_loss(side.alpha[0, ..., 0], rows)).backward()
+            self._holes(k, 2 * shrink).backward()
         optimizer.step()
         self.limits.hold(self.texels)
         if leaves is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _FAR_M = 0.015  # neighbours on the page further apart than this in space do not pull at each other
 _SEEN = 0.10  # visibility at which a texel counts as fully seen
 _INNER = ("teeth_upper", "teeth_lower", "tongue", "cavity", "socket", "eyes")
+_MOUTH = ("teeth_upper", "teeth_lower", "tongue", "cavity")
 _INNER_OFFSET_M = 1.0e-3
 _LIP_OFFSET_M = 3.0e-3
 _LIP_SLACK = 0.15  # gloss and shade of lips, but not teeth
@@ -97,6 +98,7 @@ def map_prior(
         scale_min_m=(_LEAST * slant[:, None] * reached)[drawn],
         scale_most_m=most[drawn],
         flat=flat[drawn].float(),
+        inner=region_mask(layout, head, *_MOUTH)[drawn].float(),
         opaque=opaque[drawn].float(),
         color=look.color[drawn],
         color_slack=slack[drawn],

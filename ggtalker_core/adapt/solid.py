@@ -1,11 +1,14 @@
 """A head must be solid from where no frame saw it: now and then the fit looks from the side and fills holes.
 
 Only coverage is asked for, inside the outline that the head itself has there; colours stay what frames and neighbours
-make them.
+make them. Skin is asked for more: what lies behind it, the mouth's lining or the back of the head, may fill a hole for
+the outline but shows as a fleck. So the texels are painted by what they are, and inside the face only what faces the
+camera counts as cover.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -16,9 +19,15 @@ from torch import Tensor
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_YAW_RAD, _PITCH_RAD = (math.radians(12), math.radians(42)), math.radians(10)
+    from ..types import Gaussians
+    from .losses import MapPrior
+
+_YAW_RAD, _PITCH_RAD = (0.0, math.radians(42)), math.radians(10)
 _SOLID = 0.95
+_COVERED = 0.98  # skin; what shines through the rest cannot be told from noise
 _RIM, _RIM_PX = 0.006, 1.5  # of the picture's longer side: the soft edge of an outline is no hole; and at least
+_MOUTH_PX = 2  # round the mouth's opening, where lips end softly
+INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)  # landmarks
 
 
 def turned(vertices: Tensor, random: np.random.Generator) -> Tensor:
@@ -38,6 +47,51 @@ def hole_loss(alpha: Tensor, rows: int | None = None) -> Tensor:
         inside[rows:] = False
     lacking = (_SOLID - alpha).relu() * inside
     return lacking.sum() / inside.sum().clamp_min(1)
+
+
+def painted(
+    gaussians: Gaussians,  # of one frame
+    normals: Tensor,  # [N, 3] of the texels' triangles, camera space
+    prior: MapPrior,
+) -> Gaussians:
+    """The same Gaussians in three paints: red what covers (it faces the camera and is not inside the mouth or the
+    eye's socket), green what covers and is bare skin, blue nothing.
+
+    Only opacities of the cover, and sizes of bare skin and of what is inside the mouth, carry gradients: hair that no
+    frame holds in check would grow without end, and the mouth's lining would rather vanish than be covered.
+    """
+    facing = (gaussians.means[0].detach() * normals).sum(-1) < 0
+    cover = facing & (prior.inner == 0)
+    skin = cover & (prior.flat > 0)
+    paint = torch.stack([cover.float(), skin.float(), torch.zeros_like(prior.flat)], dim=1)
+    opacities, scales = gaussians.opacities, gaussians.scales
+    sized = ((prior.flat > 0) | (prior.inner > 0))[None, :, None]
+    return dataclasses.replace(
+        gaussians,
+        means=gaussians.means.detach(),
+        quats=gaussians.quats.detach(),
+        opacities=torch.where(prior.inner[None] > 0, opacities.detach(), opacities),
+        scales=torch.where(sized, scales, scales.detach()),
+        colors=paint[None],
+    )
+
+
+def fleck_loss(paint: Tensor, mouth_px: Tensor, rows: int | None = None) -> Tensor:
+    """What cover [H, W] lacks inside the face, mean over the face's pixels; above `rows`, and not in the mouth.
+
+    paint [H, W, 3] is a rendering of `painted`; mouth_px [L, 2] are the inner lips in its pixels.
+    """
+    import cv2
+
+    inside = _inside(paint[..., 1].detach().cpu().numpy()).astype(np.uint8)
+    lips = mouth_px.detach().cpu().numpy().round().astype(np.int32)
+    cv2.fillPoly(inside, [lips], 0)
+    cv2.polylines(inside, [lips], True, 0, 2 * _MOUTH_PX + 1)
+    if rows is not None:
+        inside[max(rows, 0) :] = 0
+    where = torch.from_numpy(inside).to(paint)
+    lacking = (_COVERED - paint[..., 0]).relu() * where
+    return lacking.sum() / where.sum().clamp_min(1)
 
 
 def _inside(alpha: NDArray[np.float32]) -> NDArray[np.bool_]:
