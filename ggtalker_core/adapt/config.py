@@ -103,7 +103,7 @@ class Weights:
     opaque_at_least: float = 0.95
     solid: float = 1.0  # holes that show from the side
     solid_every: int = 4  # steps
-    fleck: float = 4.0  # what lies behind the skin and shows through it, in the same steps
+    fleck: float = 2.0  # what lies behind the skin and shows through it, in the same steps
     stray: float = 5.0  # lips that take on the colour of teeth
     smooth: float = 0.02  # neighbours on the UV page
     level: float = 10.0  # bare skin along its normal; per square centimetre

@@ -72,6 +72,7 @@ class MapPrior:
     scale_min_m: Tensor  # [N, 2] along both tangents; a hard limit
     scale_most_m: Tensor  # [N] a hard limit for all axes
     flat: Tensor  # [N] 1 on bare skin, whose discs lie in the surface
+    face: Tensor  # [N] 1 on the bare skin of the face
     inner: Tensor  # [N] 1 inside the mouth
     opaque: Tensor  # [N] 1 on skin behind which something else lies
     color: Tensor  # [N, 3] first colours

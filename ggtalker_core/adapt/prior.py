@@ -23,6 +23,8 @@ _MOUTH = ("teeth_upper", "teeth_lower", "tongue", "cavity")
 _INNER_OFFSET_M = 1.0e-3
 _LIP_OFFSET_M = 3.0e-3
 _LIP_SLACK = 0.15  # gloss and shade of lips, but not teeth
+_GLIMPSED = 0.01  # visibility below which a texel's colour is not left to the frames alone
+_UNSEEN_SLACK = 0.25  # where frames only ever touch a texel with its neighbours' rims, they would paint it anyhow
 _LIP_INNER = 0.035  # of the page: so near the inside of the mouth a lip's texel may face the teeth
 _RIM = 0.02
 _LEAST = 0.9  # of what reaches the neighbours
@@ -67,7 +69,7 @@ def map_prior(
     lips = region_mask(layout, head, "lips")
     rim = lips & (look.visibility < _RIM)  # rolled inwards: hidden while the lips are closed
     offset = torch.where(lips, torch.tensor(_LIP_OFFSET_M), offset)
-    slack = torch.where(lips & _near_mouth(layout, head), torch.tensor(_LIP_SLACK), torch.tensor(10.0))
+    slack = torch.where(lips & _near_mouth(layout, head), torch.tensor(_LIP_SLACK), _color_slack(look, inner))
     # Hair and ears that no frame sees squarely would stay half transparent, and show as holes from the side.
     sides = region_mask(layout, head, *_SIDES) & (look.visibility < _SEEN)
     throat = region_mask(layout, head, "neck") & (hair_m < _BARE_M)
@@ -98,6 +100,7 @@ def map_prior(
         scale_min_m=(_LEAST * slant[:, None] * reached)[drawn],
         scale_most_m=most[drawn],
         flat=flat[drawn].float(),
+        face=(region_mask(layout, head, *_SKIN) & ~rim)[drawn].float(),
         inner=region_mask(layout, head, *_MOUTH)[drawn].float(),
         opaque=opaque[drawn].float(),
         color=look.color[drawn],
@@ -108,6 +111,12 @@ def map_prior(
         level_across=level_across,
         level_down=level_down,
     )
+
+
+def _color_slack(look: FirstLook, inner: Tensor) -> Tensor:
+    """How far colours may leave the first ones, [N]: freely where frames look, little where none does."""
+    sight = (look.visibility / _GLIMPSED).clamp(0, 1)
+    return torch.where(inner, torch.tensor(10.0), _UNSEEN_SLACK + 10.0 * sight.square())
 
 
 def stretch(template_m: Tensor, rest_m: Tensor, triangles: Tensor) -> Tensor:

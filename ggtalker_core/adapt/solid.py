@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..types import Gaussians
     from .losses import MapPrior
 
-_YAW_RAD, _PITCH_RAD = (0.0, math.radians(42)), math.radians(10)
+_YAW_RAD, _PITCH_RAD = (math.radians(12), math.radians(42)), math.radians(10)
 _SOLID = 0.95
 _COVERED = 0.98  # skin; what shines through the rest cannot be told from noise
 _RIM, _RIM_PX = 0.006, 1.5  # of the picture's longer side: the soft edge of an outline is no hole; and at least
@@ -55,17 +55,17 @@ def painted(
     prior: MapPrior,
 ) -> Gaussians:
     """The same Gaussians in three paints: red what covers (it faces the camera and is not inside the mouth or the
-    eye's socket), green what covers and is bare skin, blue nothing.
+    eye's socket), green what covers and is skin of the face, blue nothing.
 
-    Only opacities of the cover, and sizes of bare skin and of what is inside the mouth, carry gradients: hair that no
+    Only opacities of the cover, and sizes of the face and of what is inside the mouth, carry gradients: hair that no
     frame holds in check would grow without end, and the mouth's lining would rather vanish than be covered.
     """
     facing = (gaussians.means[0].detach() * normals).sum(-1) < 0
     cover = facing & (prior.inner == 0)
-    skin = cover & (prior.flat > 0)
-    paint = torch.stack([cover.float(), skin.float(), torch.zeros_like(prior.flat)], dim=1)
+    skin = cover & (prior.face > 0)
+    paint = torch.stack([cover.float(), skin.float(), torch.zeros_like(prior.face)], dim=1)
     opacities, scales = gaussians.opacities, gaussians.scales
-    sized = ((prior.flat > 0) | (prior.inner > 0))[None, :, None]
+    sized = ((prior.face > 0) | (prior.inner > 0))[None, :, None]
     return dataclasses.replace(
         gaussians,
         means=gaussians.means.detach(),

@@ -35,9 +35,9 @@ def _prior(inner: Tensor, flat: Tensor) -> MapPrior:
     n, page = len(inner), torch.zeros(1, 1)
     one, zero = torch.ones(n), torch.zeros(n)
     return MapPrior(
-        offset_max_m=one, scale_max_m=one, scale_min_m=torch.zeros(n, 2), scale_most_m=one, flat=flat, inner=inner,
-        opaque=zero, color=torch.zeros(n, 3), color_slack=one, cell=torch.arange(n), across=page, down=page,
-        level_across=page, level_down=page,
+        offset_max_m=one, scale_max_m=one, scale_min_m=torch.zeros(n, 2), scale_most_m=one, flat=flat, face=flat,
+        inner=inner, opaque=zero, color=torch.zeros(n, 3), color_slack=one, cell=torch.arange(n), across=page,
+        down=page, level_across=page, level_down=page,
     )  # fmt: skip
 
 
