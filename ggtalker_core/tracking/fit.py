@@ -13,6 +13,7 @@ from .gaze import fit_gaze
 from .habit import mended
 from .identity_fit import Person, SharedPriors, fit_person, keyframes
 from .refine import Look, Problem, learn_look, refine_frames
+from .row_store import RowStore, blocks, stay
 from .solver import (
     EXPRESSION,
     JAW,
@@ -59,6 +60,7 @@ class Landmarks:
     valid: Tensor  # [T] bool
     joined: Tensor  # [T - 1] bool: no cut between i and i + 1
     size_px: tuple[int, int]
+    let_go: Callable[[], None] = stay  # gives back the memory of points read so far, where they lie in a file
 
     @property
     def centred_px(self) -> Tensor:
@@ -67,8 +69,11 @@ class Landmarks:
 
     def iod_px(self) -> float:
         """Median distance of the outer eye corners: 100 % of every error."""
-        across = self.points_px[:, OUTER_EYE_RIGHT] - self.points_px[:, OUTER_EYE_LEFT]
-        return float(across[self.valid].norm(dim=-1).median())
+        eyes = self.points_px.new_zeros(len(self.valid), 2, 2)
+        for start, stop in blocks(len(eyes)):
+            eyes[start:stop] = self.points_px[start:stop, [OUTER_EYE_RIGHT, OUTER_EYE_LEFT]]
+            self.let_go()
+        return float((eyes[:, 0] - eyes[:, 1])[self.valid].norm(dim=-1).median())
 
     def part(self, start: int, stop: int) -> Landmarks:
         """The frames start..stop."""
@@ -92,6 +97,17 @@ class Fitted:
     eyes_rad: Tensor  # [T, 6]
     error_px: Tensor  # [T, 468]; half precision for long clips
     flat_px: Tensor  # [T, 468, 2] the model's landmarks in the frame; [0, 468, 2] for long clips
+    let_go: Callable[[], None] = stay  # gives back the memory of errors read so far, where they lie in a file
+
+    def mean_error_px(self) -> Tensor:
+        """Of every frame, [T]."""
+        import torch
+
+        means: list[Tensor] = []
+        for start, stop in blocks(len(self.error_px)):
+            means.append(self.error_px[start:stop].mean(1, dtype=torch.float32))
+            self.let_go()
+        return torch.cat(means)
 
 
 class _Pulse:
@@ -129,6 +145,7 @@ def _fit_in_windows(
     tick: Callable[[float], None] | None, start: Fitted | None,
 ) -> Fitted:  # fmt: skip
     """The person from frames spread over the clip, then the motion window by window."""
+    import numpy as np
     import torch
 
     if start is None:
@@ -136,21 +153,23 @@ def _fit_in_windows(
         person = _person_alone(head, chosen, used, config, _Pulse(share_of(tick, 0.0, 0.7)))
     else:
         person = start.person
-    parts: list[Fitted] = []
-    nothing = torch.zeros(0, N_MESH, 2)
+    # All that is kept has its place before the windows begin: what they use up is then given back as a whole.
+    total = len(landmarks.valid)
+    motion, eyes, errors = Motion.room(total), torch.zeros(total, 6), RowStore((N_MESH,), np.float16)
     for first, keep, stop in windows(landmarks.valid):
         own = landmarks.part(first, stop)
         near = known_motion(head, own, person) if start is None else start.motion.part(first, stop)
         begun = Fitted(person, near, near.jaw_rad.repeat(1, 2), own.points_px[..., 0], own.points_px)
         part = _fit_whole(head, own, config, used, None, begun)
         if tick is not None:
-            tick(0.3 + 0.7 * keep.stop / len(landmarks.valid))
+            tick(0.3 + 0.7 * keep.stop / total)
         inside = slice(keep.start - first, keep.stop - first)
-        motion = part.motion.part(inside.start, inside.stop)
-        parts.append(Fitted(part.person, motion, part.eyes_rad[inside], part.error_px[inside].half(), nothing))
-    motion = Motion(*(torch.cat([getattr(p.motion, f.name) for p in parts]) for f in dataclasses.fields(Motion)))
-    eyes, error = (torch.cat([getattr(p, name) for p in parts]) for name in ("eyes_rad", "error_px"))
-    return Fitted(parts[0].person, motion, eyes, error, nothing)
+        motion.fill(keep.start, part.motion.part(inside.start, inside.stop))
+        eyes[keep] = part.eyes_rad[inside]
+        errors.add(part.error_px[inside].half().numpy())
+        landmarks.let_go()
+    error = errors.rows()
+    return Fitted(person, motion, eyes, error.values, torch.zeros(0, N_MESH, 2), error.let_go)
 
 
 def _person_alone(

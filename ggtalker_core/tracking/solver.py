@@ -64,6 +64,20 @@ class Motion:
         """The frames start..stop."""
         return Motion(*(getattr(self, f.name)[start:stop] for f in dataclasses.fields(self)))
 
+    @staticmethod
+    def room(count: int) -> Motion:
+        """Zeros for `count` frames, to be filled."""
+        import torch
+
+        shapes = ((count, 3, 3), (count, 3), (count, 3), (count, N_UNKNOWNS - 9))
+        return Motion(*(torch.zeros(shape) for shape in shapes))
+
+    def fill(self, start: int, part: Motion) -> None:
+        """Put `part` in from frame `start` on."""
+        for f in dataclasses.fields(self):
+            own, given = getattr(self, f.name), getattr(part, f.name)
+            own[start : start + len(given)] = given
+
     def take(self, indices: Tensor) -> Motion:
         """Some frames."""
         return Motion(*(getattr(self, f.name)[indices] for f in dataclasses.fields(self)))
