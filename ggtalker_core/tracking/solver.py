@@ -41,6 +41,11 @@ class Observed:
         cut = {n: getattr(self, n)[start:stop] for n in ("points_px", "weights", "unit_px", "pair_weights")}
         return dataclasses.replace(self, **cut)
 
+    def take(self, indices: Tensor) -> Observed:
+        """Some frames."""
+        names = ("points_px", "weights", "unit_px", "pair_weights")
+        return dataclasses.replace(self, **{n: getattr(self, n)[indices] for n in names})
+
 
 @dataclass(frozen=True)
 class Motion:
