@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from .crops import Square, square_of_points, stack
 from .cuts import CutDetector
 from .detection import Face, find_faces, overlap
 from .flow import Steadier
+from .row_store import RowStore, stay
 from .topology import MESH_PX, N_MESH, OUTER_EYE_LEFT, OUTER_EYE_RIGHT
 from .views import USUAL, VIEWS, View
 
@@ -39,9 +40,10 @@ class FoundFaces:
     cuts: tuple[int, ...]  # first frames of new shots
     faces_seen: Tensor  # [T] int64: faces that the detector saw, -1 where it did not look
     portraits: NDArray[np.uint8]  # [T, 24, 24] upright grey faces; zeros where not valid
+    let_go: Callable[[], None] = stay  # gives back the memory of landmarks and portraits read so far (row_store.py)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Found:
     """One frame's result while it is being worked out."""
 
@@ -88,7 +90,7 @@ class FaceFinder:
     ) -> FoundFaces:
         """Follow one face through `frames` ([H, W, 3] each, read once, 16 held at a time)."""
         state, found, steadier = _Following(), list[_Found](), Steadier(self._flow)
-        kept, done = _Kept(total), 0
+        kept, done = _Kept(), 0
         for chunk in _chunks(frames, _CHUNK):
             results = self._chunk(chunk, len(found), state)
             steady: list[NDArray[np.floating] | None] = []
@@ -264,41 +266,48 @@ def _chunks(frames: Iterable[NDArray[np.uint8]], size: int) -> Iterator[list[NDA
 
 
 class _Kept:
-    """Finished landmarks in one array: a long clip's are held once."""
+    """Finished landmarks; a long clip's lie in files, not in memory."""
 
-    def __init__(self, total: int):
-        """Room for `total` frames (more are welcome)."""
+    def __init__(self) -> None:
+        """Nothing yet."""
         import numpy as np
 
-        self._landmarks = np.zeros((total, N_MESH + 10, 2), np.float32)
-        self._portraits = np.zeros((total, _PORTRAIT_PX, _PORTRAIT_PX), np.uint8)
-        self._valid = np.zeros(total, np.bool_)
+        self._landmarks = RowStore((N_MESH + 10, 2), np.float32)
+        self._portraits = RowStore((_PORTRAIT_PX, _PORTRAIT_PX), np.uint8)
+        self._valid: list[bool] = []
 
     def take(self, found: list[_Found], start: int, stop: int) -> None:
-        """Move the pictures and points of the frames start..stop out of `found`."""
+        """Move the pictures and points of the frames start..stop out of `found`; always the next frames."""
         import numpy as np
 
-        if stop > len(self._valid):
-            more = max(stop - len(self._valid), _CHUNK, len(self._valid) // 4)
-            for name in ("_landmarks", "_portraits", "_valid"):
-                now = getattr(self, name)
-                setattr(self, name, np.concatenate([now, np.zeros((more, *now.shape[1:]), now.dtype)]))
-        for i in range(start, stop):
-            result = found[i]
+        landmarks = np.zeros((stop - start, N_MESH + 10, 2), np.float32)
+        portraits = np.zeros((stop - start, _PORTRAIT_PX, _PORTRAIT_PX), np.uint8)
+        for k, result in enumerate(found[start:stop]):
             if result.points is not None and result.portrait is not None:
-                self._landmarks[i], self._portraits[i], self._valid[i] = result.points, result.portrait, True
+                landmarks[k], portraits[k] = result.points, result.portrait
+                self._valid.append(True)
+            else:
+                self._valid.append(False)
             result.points = result.portrait = None
+        self._landmarks.add(landmarks)
+        self._portraits.add(portraits)
 
     def gathered(self, found: list[_Found], cuts: list[int]) -> FoundFaces:
         """All of it as tensors."""
         import torch
 
-        n = len(found)
+        landmarks, portraits = self._landmarks.rows(), self._portraits.rows()
+
+        def let_go() -> None:
+            landmarks.let_go()
+            portraits.let_go()
+
         return FoundFaces(
-            landmarks_px=torch.from_numpy(self._landmarks[:n]),
+            landmarks_px=landmarks.values,
             score=torch.tensor([r.score for r in found], dtype=torch.float32),
-            valid=torch.from_numpy(self._valid[:n]),
+            valid=torch.tensor(self._valid, dtype=torch.bool),
             cuts=tuple(cuts),
             faces_seen=torch.tensor([r.faces for r in found], dtype=torch.int64),
-            portraits=self._portraits[:n],
+            portraits=portraits.values.numpy(),
+            let_go=let_go,
         )

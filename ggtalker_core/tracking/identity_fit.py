@@ -6,18 +6,33 @@ solved for together.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .face_model import FaceModel
-from .solver import N_UNKNOWNS, Motion, Observed, Priors, linearise, normal_equations, project, quiet, weighted_rows
+from .solver import (
+    JAW,
+    N_UNKNOWNS,
+    Motion,
+    Observed,
+    Priors,
+    linearise,
+    normal_equations,
+    project,
+    quiet,
+    weighted_rows,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _CHUNK = 8  # keyframes whose Jacobians are held at once
+_FIRM_FOCAL = 300.0  # prior of a focal length that is held
+_MOST_FOCAL = 0.2  # step of the logarithm
+_HALVES = 5  # of a step that makes things worse
 _FOCAL_RANGE = 2.5  # times the first guess, either way: landmarks say little about it
 
 
@@ -64,17 +79,74 @@ def fit_person(
     model: FaceModel, motion: Motion, observed: Observed, person: Person, priors: Priors, shared: SharedPriors,
     iterations: int, heartbeat: Callable[[], None] = quiet,
 ) -> tuple[Person, Motion]:  # fmt: skip
-    """Refine what is shared, together with the keyframes' own unknowns."""
+    """Refine what is shared, together with the keyframes' own unknowns.
+
+    Where landmarks are wrong (a deep bow) the focal length may run to its bound. Then the shape is found first, with
+    the focal length held, by steps that must not make things worse; the better of both ways counts.
+    """
     guess = person.focal_px
+    begun = person, motion
     for _ in range(iterations):
         heartbeat()
         step, own = _shared_step(model, motion, observed, person, priors, shared, guess)
-        focal = person.focal_px * math.exp(float(step[-1].clamp(-0.2, 0.2)))
-        focal = min(max(focal, guess / _FOCAL_RANGE), guess * _FOCAL_RANGE)
-        person = Person(person.shape + step[:-1], focal, person.bias_m)
-        motion = motion.stepped(own)
+        focal = _within(person.focal_px * math.exp(float(step[-1].clamp(-_MOST_FOCAL, _MOST_FOCAL))), guess)
+        person, motion = Person(person.shape + step[:-1], focal, person.bias_m), motion.stepped(own)
         person = Person(person.shape, focal, _fit_bias(model, motion, observed, person, priors, shared))
-    return person, motion
+    if abs(math.log(person.focal_px / guess)) < 0.999 * math.log(_FOCAL_RANGE):
+        return person, motion
+    firm = dataclasses.replace(shared, focal=max(shared.focal, _FIRM_FOCAL))
+    ways = [(person, motion), begun]
+    for k in range(iterations):
+        heartbeat()
+        ways[1] = _careful_step(model, observed, ways[1], priors, firm if k < iterations // 2 else shared, guess)
+    costs = [_cost(model, after, observed, found, priors, shared, guess) for found, after in ways]
+    return ways[1] if costs[1] < costs[0] else ways[0]
+
+
+def _within(focal_px: float, guess: float) -> float:
+    """The focal length inside its bounds."""
+    return min(max(focal_px, guess / _FOCAL_RANGE), guess * _FOCAL_RANGE)
+
+
+def _careful_step(
+    model: FaceModel, observed: Observed, begun: tuple[Person, Motion], priors: Priors, shared: SharedPriors,
+    guess: float,
+) -> tuple[Person, Motion]:  # fmt: skip
+    """A step that is halved until it makes things better; none where no way leads down."""
+    person, motion = begun
+    now = _cost(model, motion, observed, person, priors, shared, guess)
+    step, own = _shared_step(model, motion, observed, person, priors, shared, guess)
+    part = min(1.0, _MOST_FOCAL / max(abs(float(step[-1])), 1e-9))  # focal length and depth go together
+    for _ in range(_HALVES):
+        focal = _within(person.focal_px * math.exp(part * float(step[-1])), guess)
+        moved, after = Person(person.shape + part * step[:-1], focal, person.bias_m), motion.stepped(part * own)
+        if _cost(model, after, observed, moved, priors, shared, guess) < now:
+            return Person(moved.shape, focal, _fit_bias(model, after, observed, moved, priors, shared)), after
+        part /= 2
+    return begun
+
+
+def _cost(
+    model: FaceModel, motion: Motion, observed: Observed, person: Person, priors: Priors, shared: SharedPriors,
+    guess: float,
+) -> float:  # fmt: skip
+    """What the steps bring down: the robust misfit of landmarks and pairs, and all priors."""
+    import torch
+
+    flat = project(model.personal(person.shape, person.bias_m), motion, person.focal_px)
+    error = (flat - observed.points_px) / observed.unit_px[:, None, None]
+    a, b = observed.pairs.unbind(1)
+    square = torch.cat([error, error[:, a] - error[:, b]], 1).square().sum(-1)
+    weights = torch.cat([observed.weights, observed.pair_weights], 1)
+    misfit = (weights * ((1 + square / priors.robust**2).sqrt() - 1)).sum() * priors.robust**2
+    seen = (observed.weights.amax(1) > 0).to(error)[:, None]
+    own = torch.cat([motion.jaw_rad, motion.expression], 1).square() * priors.rest[JAW.start :] * seen
+    shut = seen[:, 0] * priors.jaw_closed * motion.jaw_rad[:, 0].clamp(max=0).square()
+    count = len(motion.jaw_rad)
+    common = shared.shape * float(person.shape.square().sum())
+    common += shared.focal * math.log(person.focal_px / guess) ** 2
+    common += float((shared.bias * (person.bias_m * 1e3).square().sum(1)).sum())
+    return float(misfit) + 0.5 * (float(own.sum()) + float(shut.sum()) + count * common)
 
 
 def _shared_step(

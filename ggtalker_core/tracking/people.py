@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from .row_store import BLOCK, blocks, stay
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,13 +27,15 @@ class Shot:
     person: int  # 0 = who is in most frames; -1 = nobody
 
 
-def breaks_of(points: NDArray[np.floating], valid: NDArray[np.bool_]) -> set[int]:
+def breaks_of(points: NDArray[np.floating], valid: NDArray[np.bool_], let_go: Callable[[], None] = stay) -> set[int]:
     """Frames at which a face is found again or lies somewhere else: it may be another one. points [T, N, 2]."""
     import numpy as np
 
     breaks: set[int] = set()
     last: int | None = None
-    for i in np.nonzero(valid)[0].tolist():
+    for k, i in enumerate(np.nonzero(valid)[0].tolist()):
+        if k % BLOCK == 0:
+            let_go()
         if last is not None:
             middle, before = points[i].mean(0), points[last].mean(0)
             extent = float(np.abs(points[last] - before).max()) * 2
@@ -41,13 +45,15 @@ def breaks_of(points: NDArray[np.floating], valid: NDArray[np.bool_]) -> set[int
     return breaks
 
 
-def shots_of(breaks: Iterable[int], valid: NDArray[np.bool_], portraits: NDArray[np.uint8]) -> list[Shot]:
+def shots_of(
+    breaks: Iterable[int], valid: NDArray[np.bool_], portraits: NDArray[np.uint8], let_go: Callable[[], None] = stay
+) -> list[Shot]:
     """Split at the breaks and group by person. valid [T], portraits [T, S, S] of the valid frames."""
     import numpy as np
 
     edges = [0, *sorted(breaks), len(valid)]
     spans = [(a, b) for a, b in zip(edges, edges[1:]) if b > a]
-    faces = [_mean_face(portraits[a:b][valid[a:b]]) for a, b in spans]
+    faces = [_mean_face(portraits[a:b], valid[a:b], let_go) for a, b in spans]
     counts = [int(valid[a:b].sum()) for a, b in spans]
     people: list[list[int]] = []  # shots of each person
     for i in np.argsort(counts)[::-1].tolist():
@@ -64,16 +70,22 @@ def shots_of(breaks: Iterable[int], valid: NDArray[np.bool_], portraits: NDArray
     return [Shot(a, b, who.get(i, -1)) for i, (a, b) in enumerate(spans)]
 
 
-def _mean_face(portraits: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+def _mean_face(
+    portraits: NDArray[np.uint8], valid: NDArray[np.bool_], let_go: Callable[[], None]
+) -> NDArray[np.float64] | None:
     """Mean of contrast-normalised faces, zero mean and unit length; None without faces."""
     import numpy as np
 
-    if len(portraits) == 0:
+    if not valid.any():
         return None
-    flat = portraits.reshape(len(portraits), -1).astype(np.float64)
-    flat -= flat.mean(1, keepdims=True)
-    flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9
-    mean = flat.mean(0)
+    total = np.zeros(portraits[0].size)
+    for start, stop in blocks(len(valid)):
+        flat = portraits[start:stop][valid[start:stop]].reshape(-1, total.size).astype(np.float64)
+        flat -= flat.mean(1, keepdims=True)
+        flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9
+        total += flat.sum(0)
+        let_go()
+    mean = total / valid.sum()
     return mean / (np.linalg.norm(mean) + 1e-9)
 
 

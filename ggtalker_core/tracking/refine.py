@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from .config import TrackConfig
 from .face_model import FaceModel, face_model
 from .identity_fit import Person, keyframes
+from .observations import ObservedLater
 from .photometric import Strength, equations, learn, look
 from .pictures import Pictures, box_of, cut_picture, pictures
 from .relief import ReliefPrior, relief_step
@@ -61,7 +62,7 @@ class Problem:
     valid: Tensor  # [T] bool
     person: Person
     motion: Motion
-    observed: Observed
+    observed: Observed | ObservedLater
     priors: Priors
     change: Tensor  # [T - 1, 59]
     config: TrackConfig
@@ -87,7 +88,7 @@ def learn_look(problem: Problem, clip: ReferenceClip, tick: Callable[[float], No
     model, start = problem.landmarks(), problem.motion.take(keys)
     motion = start
     cuts, boxes = _key_cuts(problem, clip, keys, lambda x: tick(0.3 * x))
-    shown, observed = pictures(cuts, boxes), take(problem.observed, keys)
+    shown, observed = pictures(cuts, boxes), problem.observed.take(keys)
     apart = motion.jaw_rad.new_zeros(len(keys) - 1, N_UNKNOWNS)
     height, offset = torch.zeros(head.n_vertices), torch.zeros(head.n_vertices, 3)
     skin = skin_of(head, problem.person.shape)
@@ -134,12 +135,6 @@ def refine_frames(
         stiff.append(pose_stiffness(hessian[inside]) * part.valid[inside, None, None])
     joined = Motion(*(torch.cat([getattr(m, f.name) for m in motions]) for f in dataclasses.fields(Motion)))
     return joined, torch.cat(stiff)
-
-
-def take(observed: Observed, indices: Tensor) -> Observed:
-    """Some frames of what was seen."""
-    names = ("points_px", "weights", "unit_px", "pair_weights")
-    return dataclasses.replace(observed, **{n: getattr(observed, n)[indices] for n in names})
 
 
 def _both(

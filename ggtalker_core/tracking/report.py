@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MOST_RANGES = 6
-_MOST_FRAMES = 4000  # that medians are taken over
+_MOST_FRAMES = 1000  # that medians are taken over
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,11 @@ class Observed:
         cut = {n: getattr(self, n)[start:stop] for n in ("points_px", "weights", "unit_px", "pair_weights")}
         return dataclasses.replace(self, **cut)
 
+    def take(self, indices: Tensor) -> Observed:
+        """Some frames."""
+        names = ("points_px", "weights", "unit_px", "pair_weights")
+        return dataclasses.replace(self, **{n: getattr(self, n)[indices] for n in names})
+
 
 @dataclass(frozen=True)
 class Motion:
@@ -63,6 +68,20 @@ class Motion:
     def part(self, start: int, stop: int) -> Motion:
         """The frames start..stop."""
         return Motion(*(getattr(self, f.name)[start:stop] for f in dataclasses.fields(self)))
+
+    @staticmethod
+    def room(count: int) -> Motion:
+        """Zeros for `count` frames, to be filled."""
+        import torch
+
+        shapes = ((count, 3, 3), (count, 3), (count, 3), (count, N_UNKNOWNS - 9))
+        return Motion(*(torch.zeros(shape) for shape in shapes))
+
+    def fill(self, start: int, part: Motion) -> None:
+        """Put `part` in from frame `start` on."""
+        for f in dataclasses.fields(self):
+            own, given = getattr(self, f.name), getattr(part, f.name)
+            own[start : start + len(given)] = given
 
     def take(self, indices: Tensor) -> Motion:
         """Some frames."""

@@ -16,6 +16,7 @@ from .fit import Fitted, Landmarks, fit_landmarks, refined
 from .people import Shot, breaks_of, shots_of
 from .refine import Look
 from .report import Findings, frame_ranges, report_text
+from .row_store import RowStore, blocks
 from .shared_person import known_look, known_person
 from .topology import N_MESH
 from .unwrap import unwrapped
@@ -102,8 +103,8 @@ def _usable(found: FoundFaces, size_px: tuple[int, int], config: TrackConfig) ->
     """Keep the frames of the person who is seen most, in stretches that are no mistakes."""
     import torch
 
-    breaks = breaks_of(found.landmarks_px[:, :N_MESH].numpy(), found.valid.numpy()) | set(found.cuts)
-    shots = shots_of(breaks, found.valid.numpy(), found.portraits)
+    breaks = breaks_of(found.landmarks_px[:, :N_MESH].numpy(), found.valid.numpy(), found.let_go) | set(found.cuts)
+    shots = shots_of(breaks, found.valid.numpy(), found.portraits, found.let_go)
     valid = found.valid.clone()
     for shot in shots:
         if shot.person != 0:
@@ -113,7 +114,8 @@ def _usable(found: FoundFaces, size_px: tuple[int, int], config: TrackConfig) ->
     for cut in found.cuts:
         joined[cut - 1] = False
     faces = int(found.faces_seen.max()) if len(found.faces_seen) else 0
-    return _Usable(Landmarks(found.landmarks_px, valid, joined, size_px), found.valid, tuple(shots), found.cuts, faces)
+    landmarks = Landmarks(found.landmarks_px, valid, joined, size_px, found.let_go)
+    return _Usable(landmarks, found.valid, tuple(shots), found.cuts, faces)
 
 
 def _given(landmarks: Tensor, clip: ReferenceClip) -> _Usable:
@@ -127,9 +129,9 @@ def _given(landmarks: Tensor, clip: ReferenceClip) -> _Usable:
             f"'{clip.name}' has {clip.count} frames but landmarks were given for {len(landmarks)}: "
             "detect them on the frames of this very clip (same trim, same frame rate)."
         )
-    blocks = landmarks.split(_BLOCK)  # a long clip's landmarks are not copied as a whole
-    finite = torch.cat([b.isfinite().flatten(1).all(1) for b in blocks])
-    valid = finite & torch.cat([b.nan_to_num().flatten(1).abs().amax(1) > 0 for b in blocks])
+    pieces = landmarks.split(_BLOCK)  # a long clip's landmarks are not copied as a whole
+    finite = torch.cat([b.isfinite().flatten(1).all(1) for b in pieces])
+    valid = finite & torch.cat([b.nan_to_num().flatten(1).abs().amax(1) > 0 for b in pieces])
     points = landmarks.float()
     if not bool(valid.all()):
         points = torch.where(valid[:, None, None], points, torch.zeros_like(points))
@@ -171,9 +173,7 @@ def _require_faces(usable: _Usable, clip: ReferenceClip, config: TrackConfig) ->
 
 def _poor(fitted: Fitted, landmarks: Landmarks, config: TrackConfig) -> Tensor:
     """Frames [T] whose landmarks no head explains: what was found there is not the face."""
-    import torch
-
-    percent = fitted.error_px.mean(1, dtype=torch.float32) / landmarks.iod_px() * 100
+    percent = fitted.mean_error_px() / landmarks.iod_px() * 100
     return landmarks.valid & (percent > config.worst_error)
 
 
@@ -184,7 +184,7 @@ def _track(
     import torch
 
     landmarks, valid = usable.landmarks, usable.landmarks.valid
-    error = torch.where(valid, fitted.error_px.mean(1, dtype=torch.float32), torch.zeros(len(valid)))
+    error = torch.where(valid, fitted.mean_error_px(), torch.zeros(len(valid)))
     focal = fitted.person.focal_px
     width, height = landmarks.size_px
     intrinsics = torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
@@ -207,7 +207,7 @@ def _track(
         fps=clip.fps,
         valid=valid,
         error_px=error,
-        landmarks_px=_bridged(landmarks.points_px, valid),
+        landmarks_px=_bridged(landmarks),
         clip_sha256=clip.sha256,
         light=None if look is None else look.appearance.light,
         offset_m=None if look is None else look.offset_m,
@@ -224,18 +224,24 @@ def _padded(shape: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(shape, (0, width - len(shape)))
 
 
-def _bridged(points: Tensor, valid: Tensor) -> Tensor:
+def _bridged(landmarks: Landmarks) -> Tensor:
     """Landmarks [T, 478, 2] with frames that are not valid put on the straight line between their neighbours."""
+    import numpy as np
     import torch
 
-    frames = (~valid).nonzero()[:, 0]
-    if not len(frames):
+    points, valid = landmarks.points_px, landmarks.valid
+    if bool(valid.all()):
         return points
     good = valid.nonzero()[:, 0]
-    after = torch.searchsorted(good, frames).clamp(max=len(good) - 1)
-    before = (after - (good[after] > frames).long()).clamp(min=0)
-    a, b = good[before], good[after]
-    share = ((frames - a).float() / (b - a).clamp(min=1)).clamp(0, 1)[:, None, None]
-    bridged = points.clone()
-    bridged[frames] = points[a] * (1 - share) + points[b] * share
-    return bridged
+    out = RowStore(tuple(points.shape[1:]), np.float32)
+    for start, stop in blocks(len(points)):
+        own = points[start:stop].clone()
+        frames = start + (~valid[start:stop]).nonzero()[:, 0]
+        after = torch.searchsorted(good, frames).clamp(max=len(good) - 1)
+        before = (after - (good[after] > frames).long()).clamp(min=0)
+        a, b = good[before], good[after]
+        share = ((frames - a).float() / (b - a).clamp(min=1)).clamp(0, 1)[:, None, None]
+        own[frames - start] = points[a] * (1 - share) + points[b] * share
+        out.add(own.numpy())
+        landmarks.let_go()
+    return out.rows().values

@@ -17,15 +17,15 @@ def unwrapped(rotation_rad: Tensor) -> Tensor:
     A frontal head is turned by half a turn, just where the axis of an axis-angle may flip its sign from frame to frame;
     angles beyond half a turn avoid that.
     """
+    import numpy as np
     import torch
 
-    before = rotation_rad.new_tensor(FRONTAL_RAD)
-    turns = 2 * math.pi * torch.tensor([-1.0, 0.0, 1.0], dtype=rotation_rad.dtype)
-    out: list[Tensor] = []
-    for rotation in rotation_rad:
-        angle = rotation.norm()
-        axis = rotation / angle if float(angle) > 1e-6 else before / before.norm().clamp(min=1e-6)
+    before = np.array(FRONTAL_RAD)
+    turns = 2 * math.pi * np.array([-1.0, 0.0, 1.0])
+    out = rotation_rad.double().cpu().numpy().copy()  # frame by frame as numbers: thousands of small tensors are slow
+    for i, rotation in enumerate(out):
+        angle = float(np.linalg.norm(rotation))
+        axis = rotation / angle if angle > 1e-6 else before / max(float(np.linalg.norm(before)), 1e-6)
         options = (angle + turns)[:, None] * axis
-        before = options[(options - before).norm(dim=1).argmin()]
-        out.append(before)
-    return torch.stack(out)
+        before = out[i] = options[np.linalg.norm(options - before, axis=1).argmin()]
+    return torch.from_numpy(out).to(rotation_rad)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -67,3 +69,25 @@ def test_a_lost_stretch_across_windows_is_bridged():
     assert bool(fitted.motion.translation_m.isfinite().all())
     step = (fitted.motion.translation_m[1:] - fitted.motion.translation_m[:-1]).norm(dim=1)
     assert float(step.max()) < 0.02
+
+
+def test_colours_of_a_long_clip_are_matched_in_pieces(monkeypatch: pytest.MonkeyPatch):
+    from ggtalker_core.tracking.fit import refined
+
+    from .synthetic import clip_of
+
+    seen = landmarks().part(0, 100)
+    width, height = seen.size_px
+    noise = np.random.default_rng(3).uniform(0, 255, (height // 8, width // 8, 3)).astype(np.float32)
+    picture = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    clip = clip_of([picture] * 100)
+    config = dataclasses.replace(CONFIG, photometric=True, photo_keyframes=4, photo_rounds=1, photo_iterations=1)
+    start = fit_landmarks(load_head(), seen, config)
+    pieces, look = refined(load_head(), seen, start, config, clip)
+    monkeypatch.setattr(fit, "LONG", 1000)
+    whole, _ = refined(load_head(), seen, start, config, clip, known=look)
+    turn = matrix_to_axis_angle(whole.motion.rotation @ pieces.motion.rotation.mT).norm(dim=1)
+    assert float(turn.max().rad2deg()) < 0.1 and pieces.error_px.dtype == torch.float16
+    assert float((whole.motion.jaw_rad - pieces.motion.jaw_rad).abs().max()) < 0.01
+    assert float((whole.eyes_rad - pieces.eyes_rad).abs().max()) < 0.02
+    assert torch.allclose(whole.mean_error_px(), pieces.mean_error_px(), rtol=0.02, atol=0.02)
