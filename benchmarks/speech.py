@@ -237,7 +237,7 @@ def human_rows(mouths: list[Any], name: str = "tracked human mouths") -> dict[st
 
 
 def untouched_rows() -> dict[str, Row]:
-    """The same on films that no choice ever saw, where GGTALKER_UNTOUCHED names their folder (speech_clips.UNTOUCHED)."""
+    """The same on films that no choice ever saw (speech_clips.UNTOUCHED), if GGTALKER_UNTOUCHED names their folder."""
     name, mouths = "untouched filmed mouths", CLIPS.load_untouched(CLIPS.track_cache())
     if not mouths:
         note = "needs the films of speech_clips.UNTOUCHED: set GGTALKER_UNTOUCHED"

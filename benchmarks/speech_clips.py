@@ -139,7 +139,7 @@ class Mouth:
 
 
 def read_mouth(path: Path, cache: Path | None = None) -> Mouth:
-    """The tracked mouth of one filmed speaker; its curves are brought to 25 per second where the film has another rate."""
+    """The tracked mouth of one filmed speaker, its curves at 25 per second whatever the film has."""
     from ggtalker_core.tracking import load_track, save_track, track_clip
     from ggtalker_core.video import open_clip
 
