@@ -34,6 +34,11 @@ def letters(phone: str) -> str:
     return "".join(LETTERS.get(c, c) for c in phone if c.isascii() or c in LETTERS) or "."
 
 
+def plain(phone: str) -> str:
+    """The first sound of a phone, without marks of stress; "" for silence, "?" for what nobody knows."""
+    return next((c for c in phone if c.isalpha() and c not in "ˈˌː" or c == "?"), "")
+
+
 def phone_at(spans: Sequence[tuple[float, float, str]], time_s: float) -> str:
     """The phone spoken at a time, "" in silence."""
     return next((p for a, b, p in spans if a <= time_s < b), "")
@@ -43,8 +48,8 @@ def busiest(spans: Sequence[tuple[float, float, str]], end_s: float, length_s: f
     """Start of the stretch with most closures, wide vowels and round ones (up to four of a kind count in full)."""
     best, start = -1.0, 0.0
     for at in np.arange(0, max(end_s - length_s, 0) + 0.01, 0.2):
-        inside = [p for a, b, p in spans if p and a >= at and b <= at + length_s]
-        counts = [sum(p[0] in kind for p in inside) for kind in ("pbm", "aɑæ", "uoʊɔwy")]
+        inside = [plain(p) for a, b, p in spans if a >= at and b <= at + length_s]
+        counts = [sum(p != "" and p in kind for p in inside) for kind in ("pbm", "aɑæ", "uoʊɔwy")]
         score = 2 * min(counts[0], 4) + sum(min(c, 4) for c in counts) + 0.1 * sum(counts)
         if score > best:
             best, start = score, float(at)
@@ -126,10 +131,10 @@ def beside(avatar: Seen, real: list[Frame], spans: Any) -> Iterator[Frame]:
 
 def counted(seen: Seen, spans: Any) -> dict[str, float]:
     """What the eye might miss: opening in closures, wide and round vowels and pauses; jitter; one-frame pops."""
-    phones = [phone_at(spans, (i + 0.5) / 25) for i in range(len(seen.high))]
+    phones = [plain(phone_at(spans, (i + 0.5) / 25)) for i in range(len(seen.high))]
 
     def mean(curve: Any, kind: str) -> float:
-        chosen = [v for v, p in zip(curve, phones) if p and p[0] in kind and np.isfinite(v)]
+        chosen = [v for v, p in zip(curve, phones) if p and p in kind and np.isfinite(v)]
         return float(np.mean(chosen)) if chosen else float("nan")
 
     known = np.isfinite(seen.high)
