@@ -1,7 +1,7 @@
 """Run the benchmarks of one stage, or all, and write their rows as JSON.
 
 python benchmarks/run.py NAME|all [--json OUT]
-NAME: rasteriser, tracking, speech, adaptation, stages, pipeline, provenance, house, bad_input
+NAME: rasteriser, tracking, speech, training, adaptation, stages, manner, pipeline, provenance, house, bad_input
 Each benchmarks/NAME.py has `rows()`: {ROW: {"value", "unit", "target", "ok", ...}}; a row that could not
 be measured has value None and says why in "note".
 """
@@ -24,6 +24,7 @@ NAMES = (
     "rasteriser",
     "tracking",
     "speech",
+    "training",
     "adaptation",
     "stages",
     "manner",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -25,6 +26,12 @@ FILMED = (
     "latentsync_man_crop512.mp4",
     "azure_zh_woman_crop512.mp4",
 )
+# Films inside the wheel psychopy 2026.2.5 (PyPI; GPL-3.0, (c) Jon Peirce, Open Science Tools): one man, two takes of
+# 5.8 and 7.8 s at 30 frames/s. `pip download --no-deps psychopy==2026.2.5`, unpack. File -> sha256.
+UNTOUCHED = {
+    "psychopy/demos/coder/stimuli/jwpIntro.mp4": "f0c7ef7c6bdcdb37f099fbaa001d8901c927d8135851bc2542b55b21490f433c",
+    "psychopy/tests/data/testMovie.mp4": "e273111721b678f3e3806a58b4837f148a67dc1de73643d32bd3c3a034db87d1",
+}
 MOST_COST = 0.78  # of the warp of a prompt: above it the text in the package is not what is spoken
 INNER_LIPS, EYES = (13, 14), (33, 263)  # landmarks
 Span = tuple[float, float, str]
@@ -131,28 +138,49 @@ class Mouth:
     motion: Any  # MotionTrack of the person
 
 
-@lru_cache(maxsize=1)
-def load_mouths(media: Path, cache: Path | None = None) -> list[Mouth]:
-    """Tracked mouths of all filmed speakers whose sound is there; `cache`: a folder for the tracks."""
+def read_mouth(path: Path, cache: Path | None = None) -> Mouth:
+    """The tracked mouth of one filmed speaker, its curves at 25 per second whatever the film has."""
     from ggtalker_core.tracking import load_track, save_track, track_clip
     from ggtalker_core.video import open_clip
 
+    stored = None if cache is None else cache / f"{path.stem}.track.safetensors"
+    if stored is not None and stored.exists():
+        track = load_track(stored)
+    else:
+        track = track_clip(open_clip(path))
+        if stored is not None:
+            save_track(track, stored)
+    marks = track.landmarks_px.numpy()
+    opening = np.linalg.norm(marks[:, INNER_LIPS[0]] - marks[:, INNER_LIPS[1]], axis=-1)
+    opening = opening / np.maximum(np.linalg.norm(marks[:, EYES[0]] - marks[:, EYES[1]], axis=-1), 1e-3)
+    motion = track.to_motion()
+    gap = lip_gap_mm(motion)
+    return Mouth(path.stem, read_audio(path), at_25(opening, track.fps), at_25(gap, track.fps), motion)
+
+
+def at_25(curve: Any, fps: Fraction) -> Any:
+    """A curve of one value a frame, [T] at `fps`, interpolated at 25 per second."""
+    if fps == 25:
+        return curve
+    times = np.arange(int(len(curve) / float(fps) * 25)) / 25
+    return np.interp(times, np.arange(len(curve)) / float(fps), curve)
+
+
+@lru_cache(maxsize=1)
+def load_mouths(media: Path, cache: Path | None = None) -> list[Mouth]:
+    """Tracked mouths of all filmed speakers whose sound is there; `cache`: a folder for the tracks."""
     paths = [media / "video" / n for n in FILMED] + sorted((media / "video" / "grid").glob("*.mpg"))
-    mouths: list[Mouth] = []
+    return [read_mouth(path, cache) for path in paths]
+
+
+def load_untouched(cache: Path | None = None) -> list[Mouth]:
+    """Filmed speakers that no choice ever saw, where GGTALKER_UNTOUCHED names the folder of the unpacked package."""
+    root = Path(os.environ.get("GGTALKER_UNTOUCHED", "/nowhere"))
+    paths = [root / name for name in UNTOUCHED if (root / name).exists()]
     for path in paths:
-        stored = None if cache is None else cache / f"{path.stem}.track.safetensors"
-        if stored is not None and stored.exists():
-            track = load_track(stored)
-        else:
-            track = track_clip(open_clip(path))
-            if stored is not None:
-                save_track(track, stored)
-        marks = track.landmarks_px.numpy()
-        opening = np.linalg.norm(marks[:, INNER_LIPS[0]] - marks[:, INNER_LIPS[1]], axis=-1)
-        opening = opening / np.maximum(np.linalg.norm(marks[:, EYES[0]] - marks[:, EYES[1]], axis=-1), 1e-3)
-        motion = track.to_motion()
-        mouths.append(Mouth(path.stem, read_audio(path), opening, lip_gap_mm(motion), motion))
-    return mouths
+        if hashlib.sha256(path.read_bytes()).hexdigest() != UNTOUCHED[str(path.relative_to(root))]:
+            raise ValueError(f"{path} is another film than the one of the benchmark")
+    return [read_mouth(path, cache) for path in paths]
 
 
 def lip_gap_mm(motion: Any) -> Any:

@@ -37,6 +37,7 @@ class SpeakingOptions:
     smoothing: float = 0.0
     steps: int = 10
     guidance: float = 1.25
+    prior: Path | None = None  # an audio prior of your own; None: the bundled one
 
 
 @dataclass(frozen=True)
@@ -195,12 +196,15 @@ def make_motion(
 ) -> MotionTrack:
     """What this person's mouth does to say `audio`, ceil(seconds x fps) frames; fps default: that of the body loop."""
     from .expression import speak
+    from .expression.own import with_own_prior
     from .head import load_head
 
     how = options or SpeakingOptions()
+    prior, style = with_own_prior(how.prior, avatar.style)
     return speak(
-        audio, style=avatar.style, fps=fps or avatar.body.fps, seed=how.seed, steps=how.steps, guidance=how.guidance,
-        mouth_gain=how.mouth_gain, smoothing=how.smoothing, arkit=load_head(avatar.head_model).arkit, progress=progress,
+        audio, prior=prior, style=style, fps=fps or avatar.body.fps, seed=how.seed, steps=how.steps,
+        guidance=how.guidance, mouth_gain=how.mouth_gain, smoothing=how.smoothing,
+        arkit=load_head(avatar.head_model).arkit, progress=progress,
     )  # fmt: skip
 
 

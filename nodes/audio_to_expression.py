@@ -9,11 +9,13 @@ from comfy_api.latest import io
 from . import convert, host, widgets, wires
 
 if TYPE_CHECKING:
+    from ..ggtalker_core.expression.prior import ExpressionPrior
     from ..ggtalker_core.head.arkit import ArkitMap
-    from ..ggtalker_core.types import Avatar, MotionTrack, Track
+    from ..ggtalker_core.types import Avatar, MotionTrack, SpeakingStyle, Track
 
 _EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "disgusted")  # as in expression/emotion.py
 _ENGINES = ("diffusion", "regression", "rules")
+BUNDLED = "bundled"
 
 
 class AudioToExpression(io.ComfyNode):
@@ -112,8 +114,18 @@ class AudioToExpression(io.ComfyNode):
                     "manner_of",
                     optional=True,
                     tooltip="Speak in the manner of this tracked person: how widely, with how much jaw and lips and "
-                    "how crisply, read from a few seconds of track. Empty: the plain manner, whose lips close a little "
-                    "more surely.",
+                    "how crisply, read from a few seconds of track. Empty: the avatar's own manner; without an avatar "
+                    "the plain one, whose lips close a little more surely.",
+                ),
+                io.Combo.Input(
+                    "prior",
+                    options=[BUNDLED, *host.audio_priors()],
+                    default=BUNDLED,
+                    optional=True,
+                    advanced=True,
+                    tooltip="The audio prior. bundled comes with the pack; one of your own (written by `train "
+                    "audio-prior`) in models/ggtalker/audio_priors appears here. It speaks in the plain manner unless "
+                    "manner_of is connected.",
                 ),
             ],
             outputs=[
@@ -141,23 +153,38 @@ class AudioToExpression(io.ComfyNode):
         emotion_intensity: float = 0.5,
         engine: str = "diffusion",
         manner_of: Track | None = None,
+        prior: str = BUNDLED,
     ) -> io.NodeOutput:
         """Speak."""
-        from ..ggtalker_core.expression import personal, speak
+        from ..ggtalker_core.expression import speak
         from ..ggtalker_core.head import load_head
 
         with host.job() as job:
             arkit = load_head("default" if avatar is None else avatar.head_model).arkit
-            style = None if avatar is None else avatar.style
-            if manner_of is not None:
-                style = personal.manner_of(manner_of, style, arkit=load_head(manner_of.head_model).arkit)
+            own, style = _voice_of(prior, avatar, manner_of)
             motion = speak(
-                convert.to_voice(audio), style=style, arkit=arkit,
+                convert.to_voice(audio), prior=own, style=style, arkit=arkit,
                 fps=convert.to_fps(fps), seed=seed, steps=steps, guidance=guidance, mouth_gain=mouth_gain,
                 jaw_gain=jaw_gain, smoothing=smoothing, emotion=emotion, emotion_intensity=emotion_intensity,
                 engine=engine, progress=job.progress,
             )  # fmt: skip
         return io.NodeOutput(motion, ui=_shown(motion, arkit))
+
+
+def _voice_of(
+    prior: str, avatar: Avatar | None, manner_of: Track | None
+) -> tuple[ExpressionPrior | None, SpeakingStyle | None]:
+    """The chosen prior (None: the bundled one) and the style that it is to speak in."""
+    from ..ggtalker_core.expression import personal
+    from ..ggtalker_core.expression.own import with_own_prior
+    from ..ggtalker_core.head import load_head
+
+    path = None if prior == BUNDLED else host.audio_prior(prior)
+    own, style = with_own_prior(path, None if avatar is None else avatar.style)
+    if manner_of is not None:
+        arkit = load_head(manner_of.head_model).arkit
+        style = personal.manner_of(manner_of, style, arkit=arkit, prior=own)
+    return own, style
 
 
 def _shown(motion: MotionTrack, arkit: ArkitMap | None) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 AVATARS = "ggtalker_avatars"
 FLAME = "ggtalker_flame"
+PRIORS = "ggtalker_audio_priors"
 MANIFESTS = "ggtalker_manifests"
 AVATAR_SUFFIX = ".avatar.safetensors"
 _PREVIEW_EVERY_S = 1.0
@@ -171,6 +172,7 @@ def register_folders() -> None:
     from ..ggtalker_core.files import add_head_folder
 
     folder_paths.add_model_folder_path(FLAME, str(Path(folder_paths.models_dir) / "ggtalker" / "flame"))
+    folder_paths.add_model_folder_path(PRIORS, str(Path(folder_paths.models_dir) / "ggtalker" / "audio_priors"))
     folder_paths.add_model_folder_path(AVATARS, str(Path(folder_paths.models_dir) / AVATARS))
     for folder in folder_paths.get_folder_paths(FLAME):
         add_head_folder(folder)
@@ -207,11 +209,34 @@ def flame_head(name: str) -> str:
     )
 
 
+def audio_priors() -> list[str]:
+    """Names of the user's own audio priors (.safetensors) in models/ggtalker/audio_priors, sorted."""
+    return sorted(path.name for path in _files_in(PRIORS, ".safetensors"))
+
+
+def audio_prior(name: str) -> Path:
+    """The file behind a name of `audio_priors`. Raises UnreadableFileError where it is gone."""
+    from ..ggtalker_core.errors import UnreadableFileError
+
+    for path in _files_in(PRIORS, ".safetensors"):
+        if path.name == name:
+            return path
+    raise UnreadableFileError(
+        f"There is no audio prior '{name}' in models/ggtalker/audio_priors. Put the file that `train audio-prior` "
+        "wrote there, reload the page and choose it again, or choose bundled."
+    )
+
+
 def _flame_paths() -> list[Path]:
+    return _files_in(FLAME, ".pkl", ".npz")
+
+
+def _files_in(kind: str, *suffixes: str) -> list[Path]:
+    """The files with these suffixes in the folders of a registered kind."""
     import folder_paths
 
-    folders = [Path(folder) for folder in folder_paths.get_folder_paths(FLAME)] if _knows(FLAME) else []
-    return [p for folder in folders if folder.is_dir() for p in folder.iterdir() if p.suffix in (".pkl", ".npz")]
+    folders = [Path(folder) for folder in folder_paths.get_folder_paths(kind)] if _knows(kind) else []
+    return [p for folder in folders if folder.is_dir() for p in folder.iterdir() if p.suffix in suffixes]
 
 
 def _knows(folder: str) -> bool:

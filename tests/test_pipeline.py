@@ -171,6 +171,8 @@ def test_speak_command(avatar, tmp_path, capsys):
     save_avatar(avatar, tmp_path / "x.avatar.safetensors")
     wav, out = write_voice(tmp_path / "v.wav", 0.5), tmp_path / "o.mp4"
     base = ["speak", "--avatar", str(tmp_path / "x.avatar.safetensors"), "--out", str(out), "--quiet", "--json"]
+    assert main([*base, "--audio", str(wav), "--prior", str(tmp_path / "none.safetensors")]) == 1
+    assert "none.safetensors" in capsys.readouterr().err
     assert main([*base, "--audio", str(wav)]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["frames"] == 13 and report["watermark_id"] == avatar.info.watermark_id and out.is_file()

@@ -91,6 +91,9 @@ def _voice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smoothing", type=float, default=0.0, help="0 to 1; smoother, but lips close less (default: 0)"
     )
+    parser.add_argument(
+        "--prior", type=Path, metavar="X.safetensors", help="an audio prior of your own (train audio-prior)"
+    )
     parser.add_argument("--crf", type=int, default=18, help="quality of the file, lower is better (default: 18)")
     group = parser.add_argument_group("marks")
     group.add_argument("--label", choices=LABELS, default="eu_generated", help="wording of the visible label")

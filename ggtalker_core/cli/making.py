@@ -236,7 +236,9 @@ def _driving(path: Path, options: argparse.Namespace, avatar: Avatar, audio: Aud
 def _speaking(options: argparse.Namespace) -> SpeakingOptions:
     from ..pipeline import SpeakingOptions
 
-    return SpeakingOptions(seed=options.seed, mouth_gain=options.mouth_gain, smoothing=options.smoothing)
+    return SpeakingOptions(
+        seed=options.seed, mouth_gain=options.mouth_gain, smoothing=options.smoothing, prior=options.prior
+    )
 
 
 def _view(options: argparse.Namespace) -> ViewOptions:

@@ -59,15 +59,21 @@ def style_token(prior: ExpressionPrior, track: Track, arkit: ArkitMap | None = N
     return prior.style_of(channels)
 
 
-def manner_of(track: Track, base: SpeakingStyle | None = None, *, arkit: ArkitMap | None = None) -> SpeakingStyle:
+def manner_of(
+    track: Track,
+    base: SpeakingStyle | None = None,
+    *,
+    arkit: ArkitMap | None = None,
+    prior: ExpressionPrior | None = None,
+) -> SpeakingStyle:
     """The manner of a tracked person as a speaking style: the token of the track, rest pose and gains of `base`.
 
     arkit: the map of the track's head. base: of whoever is to speak, default the average face at rest. With it, any
-    avatar speaks as widely, with as much jaw and lips and as crisply as the tracked person. Raises InvalidInputError
-    under one second of track.
+    avatar speaks as widely, with as much jaw and lips and as crisply as the tracked person. prior: the one that is to
+    speak, default the bundled one. Raises InvalidInputError under one second of track.
     """
     base = base or SpeakingStyle(torch.zeros_like(track.expression[0]), torch.zeros(3))
-    return dataclasses.replace(base, token=style_token(load_style_prior(), track, arkit))
+    return dataclasses.replace(base, token=style_token(prior or load_style_prior(), track, arkit))
 
 
 def fine_tune(

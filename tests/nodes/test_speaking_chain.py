@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -92,6 +95,29 @@ def test_the_manner_of_another_track(node_module: Any, core: Any, voice: dict[st
     assert torch.allclose(still.expression, avatar.style.rest_expression.expand_as(still.expression), atol=1e-5)
     with pytest.raises(core("errors").InvalidInputError, match="one second"):
         node.execute(voice, 1.0, 1.0, 0.0, 0, avatar=avatar, manner_of=track(10))
+
+
+def test_a_prior_of_one_s_own(
+    node_module: Any, core: Any, comfy: Any, voice: dict[str, Any], motion: Any, avatar: Any
+) -> None:
+    """A file in models/ggtalker/audio_priors is offered and speaks, without the bundled prior's style token."""
+    host, node = node_module("host"), node_module("audio_to_expression").AudioToExpression
+    assert host.audio_priors() == []
+    regression = core("expression.prior").load_prior().regression_alone()
+    folder = Path(comfy.models_dir) / "ggtalker" / "audio_priors"
+    folder.mkdir(parents=True)
+    core("expression.prior").save_prior(regression, folder / "mine.safetensors", {"data": "of a test"})
+    assert host.audio_priors() == ["mine.safetensors"]
+    prior = next(i for i in node.define_schema().inputs if i.id == "prior")
+    assert prior.options == ["bundled", "mine.safetensors"]
+    token = torch.ones(64)
+    styled = dataclasses.replace(avatar, style=dataclasses.replace(avatar.style, token=token))
+    mine = node.execute(voice, 1.0, 1.0, 0.0, 0, avatar=styled, prior="mine.safetensors").args[0]
+    same = node.execute(voice, 1.0, 1.0, 0.0, 0, avatar=avatar, engine="regression").args[0]
+    assert torch.allclose(mine.expression, same.expression, atol=2e-3) and mine.count == motion.count
+    with pytest.raises(core("errors").UnreadableFileError, match="audio_priors"):
+        node.execute(voice, 1.0, 1.0, 0.0, 0, avatar=avatar, prior="gone.safetensors")
+    shutil.rmtree(folder)
 
 
 def test_chain_of_three_equals_the_node_in_one(node_module: Any, avatar: Any, motion: Any) -> None:
