@@ -97,6 +97,7 @@ def _fit_in_windows(
     """The person from frames spread over the clip, then the motion window by window."""
     if start is None:
         chosen = without_habit(head, landmarks.some(samples(landmarks.valid)), config)
+        landmarks.let_go()
         person = _person_alone(head, chosen, used, config, _Pulse(share_of(tick, 0.0, 0.7)))
     else:
         person = start.person

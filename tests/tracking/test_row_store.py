@@ -18,6 +18,7 @@ from ggtalker_core.tracking import TrackConfig, fit
 from ggtalker_core.tracking.fit import Landmarks, fit_landmarks
 from ggtalker_core.tracking.people import breaks_of, shots_of
 from ggtalker_core.tracking.row_store import IN_MEMORY, RowStore, blocks
+from ggtalker_core.tracking.windows import WINDOW
 
 from .synthetic import moving_head
 
@@ -84,15 +85,21 @@ def growth() -> float:
     for start in range(0, count, 140):
         store.add(truth.landmarks_px.numpy() + 0.01 * (start % 7))
     rows = store.rows()
+    let_go: list[int] = []
+
+    def counted() -> None:
+        let_go.append(resident_bytes())
+        rows.let_go()
+
     landmarks = Landmarks(
         rows.values, torch.ones(count, dtype=torch.bool), torch.ones(count - 1, dtype=torch.bool), truth.size_px,
-        rows.let_go,
+        counted,
     )  # fmt: skip
     held: list[tuple[float, int]] = []
     config = dataclasses.replace(TrackConfig.tiny(), n_shape=5, person_iterations=1, motion_iterations=1)
     fitted = fit_landmarks(load_head(), landmarks, config, tick=lambda x: held.append((x, resident_bytes())))
     assert len(fitted.mean_error_px()) == count and landmarks.iod_px() == pytest.approx(truth.iod_px, rel=0.02)
-    assert count > fit.LONG
+    assert count > fit.LONG and len(let_go) > count // WINDOW + 1, "after the person's frames and after every window"
     windows = [held_now for share, held_now in held if share > 0.36]  # before that the person is found
     early, late = max(windows[: len(windows) // 2]), max(windows[len(windows) // 2 :])
     return (late - early) / (count / 2)
