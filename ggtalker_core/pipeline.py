@@ -197,15 +197,17 @@ def make_motion(
     """What this person's mouth does to say `audio`, ceil(seconds x fps) frames; fps default: that of the body loop."""
     from .expression import speak
     from .expression.own import with_own_prior
+    from .expression.seen_lips import seen_lips
     from .head import load_head
 
-    how = options or SpeakingOptions()
+    how, head = options or SpeakingOptions(), load_head(avatar.head_model)
     prior, style = with_own_prior(how.prior, avatar.style)
-    return speak(
+    motion = speak(
         audio, prior=prior, style=style, fps=fps or avatar.body.fps, seed=how.seed, steps=how.steps,
         guidance=how.guidance, mouth_gain=how.mouth_gain, smoothing=how.smoothing,
-        arkit=load_head(avatar.head_model).arkit, progress=progress,
+        arkit=head.arkit, progress=progress,
     )  # fmt: skip
+    return seen_lips(motion, head, avatar.shape)
 
 
 def talking_video(

@@ -168,6 +168,7 @@ class AudioToExpression(io.ComfyNode):
                 jaw_gain=jaw_gain, smoothing=smoothing, emotion=emotion, emotion_intensity=emotion_intensity,
                 engine=engine, progress=job.progress,
             )  # fmt: skip
+            motion = _seen(motion, avatar)
         return io.NodeOutput(motion, ui=_shown(motion, arkit))
 
 
@@ -185,6 +186,14 @@ def _voice_of(
         arkit = load_head(manner_of.head_model).arkit
         style = personal.manner_of(manner_of, style, arkit=arkit, prior=own)
     return own, style
+
+
+def _seen(motion: MotionTrack, avatar: Avatar | None) -> MotionTrack:
+    """The motion with gaps between the lips wide enough to be seen on the avatar."""
+    from ..ggtalker_core.expression.seen_lips import seen_lips
+    from ..ggtalker_core.head import load_head
+
+    return motion if avatar is None else seen_lips(motion, load_head(avatar.head_model), avatar.shape)
 
 
 def _shown(motion: MotionTrack, arkit: ArkitMap | None) -> dict[str, Any] | None:
