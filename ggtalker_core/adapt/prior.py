@@ -69,7 +69,8 @@ def map_prior(
     lips = region_mask(layout, head, "lips")
     rim = lips & (look.visibility < _RIM)  # rolled inwards: hidden while the lips are closed
     offset = torch.where(lips, torch.tensor(_LIP_OFFSET_M), offset)
-    slack = torch.where(lips & _near_mouth(layout, head), torch.tensor(_LIP_SLACK), _color_slack(look, inner))
+    slack = torch.where(lips & _near_mouth(layout, head), torch.tensor(_LIP_SLACK), torch.tensor(10.0))
+    slack = torch.where(region_mask(layout, head, *_SIDES), _side_slack(look), slack)
     # Hair and ears that no frame sees squarely would stay half transparent, and show as holes from the side.
     sides = region_mask(layout, head, *_SIDES) & (look.visibility < _SEEN)
     throat = region_mask(layout, head, "neck") & (hair_m < _BARE_M)
@@ -113,10 +114,13 @@ def map_prior(
     )
 
 
-def _color_slack(look: FirstLook, inner: Tensor) -> Tensor:
-    """How far colours may leave the first ones, [N]: freely where frames look, little where none does."""
+def _side_slack(look: FirstLook) -> Tensor:
+    """How far colours of hair, ears and neck may leave the first ones, [N]: freely where frames look, else little.
+
+    Not those of lips, lids and face: what is hidden there while the mouth is shut shows when it opens.
+    """
     sight = (look.visibility / _GLIMPSED).clamp(0, 1)
-    return torch.where(inner, torch.tensor(10.0), _UNSEEN_SLACK + 10.0 * sight.square())
+    return _UNSEEN_SLACK + 10.0 * sight.square()
 
 
 def stretch(template_m: Tensor, rest_m: Tensor, triangles: Tensor) -> Tensor:
