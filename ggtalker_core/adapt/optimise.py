@@ -27,7 +27,7 @@ from .losses import MapPrior, picture_loss
 from .memory import Frugal
 from .pace import paced
 from .sampling import visiting_order
-from .solid import INNER_LIPS, fleck_loss, hole_loss, painted, turned
+from .solid import OUTER_LIPS, fleck_loss, hole_loss, painted, turned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,7 +152,7 @@ class Fitter:
             posed = posed_vertices(self.head, self.shape, self.present_offset_m, moved, self.sway)
             vertices = turned(posed, self._random)
             normals = triangle_frames(vertices, self.rig.used)[0, self.rig.texel_triangle, :, 1]
-            lips = self.head.landmarks.points(vertices)[:, list(INNER_LIPS)]
+            lips = self.head.landmarks.points(vertices)[:, list(OUTER_LIPS)]
         gaussians = painted(bind_texels(self.texels, self.rig, vertices, self.config.gaussians), normals, self.prior)
         seen = self._drawn(gaussians, camera, torch.zeros(3, device=self.device))
         rows = int(self.store.landmarks[k, CHIN, 1]) // divisor

@@ -26,8 +26,8 @@ _YAW_RAD, _PITCH_RAD = (math.radians(12), math.radians(42)), math.radians(10)
 _SOLID = 0.95
 _COVERED = 0.98  # skin; what shines through the rest cannot be told from noise
 _RIM, _RIM_PX = 0.006, 1.5  # of the picture's longer side: the soft edge of an outline is no hole; and at least
-_MOUTH_PX = 2  # round the mouth's opening, where lips end softly
-INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)  # landmarks
+_MOUTH_PX = 2  # round the lips, which end softly: asked to be closed, skin would grow over them
+OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)  # landmarks
 
 
 def turned(vertices: Tensor, random: np.random.Generator) -> Tensor:
@@ -77,9 +77,9 @@ def painted(
 
 
 def fleck_loss(paint: Tensor, mouth_px: Tensor, rows: int | None = None) -> Tensor:
-    """What cover [H, W] lacks inside the face, mean over the face's pixels; above `rows`, and not in the mouth.
+    """What cover [H, W] lacks inside the face, mean over the face's pixels; above `rows`, and not in mouth and lips.
 
-    paint [H, W, 3] is a rendering of `painted`; mouth_px [L, 2] are the inner lips in its pixels.
+    paint [H, W, 3] is a rendering of `painted`; mouth_px [L, 2] are the outer lips in its pixels.
     """
     import cv2
 
