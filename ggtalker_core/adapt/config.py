@@ -104,7 +104,7 @@ class Weights:
     solid: float = 1.0  # holes that show from the side
     solid_every: int = 4  # steps
     fleck: float = 2.0  # what lies behind the skin and shows through it, in the same steps
-    stray: float = 5.0  # lips that take on the colour of teeth
+    stray: float = 5.0  # holds back lips from the colour of teeth, and hair that no frame looks at from any
     smooth: float = 0.02  # neighbours on the UV page
     level: float = 10.0  # bare skin along its normal; per square centimetre
     smooth_unseen: float = 2.0  # the same where no frame looks

@@ -16,6 +16,7 @@ from ..gaussians.color_mlp import color_residual, condition_of, new_color_mlp
 from ..gaussians.drive import HeadPose, posed_vertices
 from ..gaussians.rigging import Rig, bind_texels, triangle_frames
 from ..gaussians.texels import Texels
+from ..tracking.topology import LIP_OUTER
 from ..types import Camera, Rendered
 from .config import AdaptConfig, Stage
 from .frame_parameters import FrameParameters
@@ -27,7 +28,7 @@ from .losses import MapPrior, picture_loss
 from .memory import Frugal
 from .pace import paced
 from .sampling import visiting_order
-from .solid import OUTER_LIPS, fleck_loss, hole_loss, painted, turned
+from .solid import fleck_loss, hole_loss, painted, turned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,7 +127,7 @@ class Fitter:
         self, pose: HeadPose, k: int, divisor: int, background: Tensor, store: FrameStore | None = None
     ) -> Rendered:
         """The present head in `pose`, seen by the camera of kept frame k (of `store`)."""
-        moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
+        moved = pose.to(self.device)
         vertices = posed_vertices(self.head, self.shape, self.present_offset_m, moved, self.sway)
         gaussians = bind_texels(self.texels, self.rig, vertices, self.config.gaussians)
         if self.mlp is not None:
@@ -147,12 +148,11 @@ class Fitter:
         """What the head lacks of cover when kept frame k is looked at from somewhere else; carries gradients."""
         weights, camera = self.config.weights, self.store.camera(k, divisor)
         with torch.no_grad():
-            pose = self.parameters.pose(k)
-            moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
-            posed = posed_vertices(self.head, self.shape, self.present_offset_m, moved, self.sway)
+            pose = self.parameters.pose(k).to(self.device)
+            posed = posed_vertices(self.head, self.shape, self.present_offset_m, pose, self.sway)
             vertices = turned(posed, self._random)
             normals = triangle_frames(vertices, self.rig.used)[0, self.rig.texel_triangle, :, 1]
-            lips = self.head.landmarks.points(vertices)[:, list(OUTER_LIPS)]
+            lips = self.head.landmarks.points(vertices)[:, list(LIP_OUTER)]
         gaussians = painted(bind_texels(self.texels, self.rig, vertices, self.config.gaussians), normals, self.prior)
         seen = self._drawn(gaussians, camera, torch.zeros(3, device=self.device))
         rows = int(self.store.landmarks[k, CHIN, 1]) // divisor

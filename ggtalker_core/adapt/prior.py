@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _FAR_M = 0.015  # neighbours on the page further apart than this in space do not pull at each other
 _SEEN = 0.10  # visibility at which a texel counts as fully seen
-_INNER = ("teeth_upper", "teeth_lower", "tongue", "cavity", "socket", "eyes")
 _MOUTH = ("teeth_upper", "teeth_lower", "tongue", "cavity")
+_INNER = (*_MOUTH, "socket", "eyes")
 _INNER_OFFSET_M = 1.0e-3
 _LIP_OFFSET_M = 3.0e-3
 _LIP_SLACK = 0.15  # gloss and shade of lips, but not teeth
@@ -92,7 +92,8 @@ def map_prior(
     weight = weights.smooth + weights.smooth_unseen * blind + weights.smooth_lips * lips[pairs].all(1)
     cell = layout.row_col[:, 0].long() * layout.size + layout.row_col[:, 1].long()
     across, down = _page_weights(cell[pairs], weight / len(pairs), layout.size)
-    flat = (region_mask(layout, head, *_SKIN) | throat) & ~rim
+    face = region_mask(layout, head, *_SKIN)
+    flat = face | throat
     both = flat[pairs].all(1).float()
     level_across, level_down = _page_weights(cell[pairs], both / both.sum().clamp_min(1), layout.size)
     return MapPrior(
@@ -101,7 +102,7 @@ def map_prior(
         scale_min_m=(_LEAST * slant[:, None] * reached)[drawn],
         scale_most_m=most[drawn],
         flat=flat[drawn].float(),
-        face=(region_mask(layout, head, *_SKIN) & ~rim)[drawn].float(),
+        face=face[drawn].float(),
         inner=region_mask(layout, head, *_MOUTH)[drawn].float(),
         opaque=opaque[drawn].float(),
         color=look.color[drawn],

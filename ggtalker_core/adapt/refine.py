@@ -133,7 +133,7 @@ class _Refiner:
         from ..render import render
 
         on, config = self.renderer, self.renderer.config
-        moved = HeadPose(*(getattr(pose, f.name).to(on.device) for f in dataclasses.fields(pose)))
+        moved = pose.to(on.device)
         gaussians = bind_texels(on.texels, on.rig, posed_vertices(on.head, on.shape, on.offset_m, moved, on.sway))
         if on.mlp is not None:
             condition = condition_of(moved.expression, moved.jaw_rad, moved.rotation_rad).detach()

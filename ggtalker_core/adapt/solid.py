@@ -26,8 +26,7 @@ _YAW_RAD, _PITCH_RAD = (math.radians(12), math.radians(42)), math.radians(10)
 _SOLID = 0.95
 _COVERED = 0.98  # skin; what shines through the rest cannot be told from noise
 _RIM, _RIM_PX = 0.006, 1.5  # of the picture's longer side: the soft edge of an outline is no hole; and at least
-_MOUTH_PX = 2  # round the lips, which end softly: asked to be closed, skin would grow over them
-OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)  # landmarks
+_LIPS_PX = 2  # round the lips, which end softly: asked to be closed, skin would grow over them
 
 
 def turned(vertices: Tensor, random: np.random.Generator) -> Tensor:
@@ -54,11 +53,11 @@ def painted(
     normals: Tensor,  # [N, 3] of the texels' triangles, camera space
     prior: MapPrior,
 ) -> Gaussians:
-    """The same Gaussians in three paints: red what covers (it faces the camera and is not inside the mouth or the
-    eye's socket), green what covers and is skin of the face, blue nothing.
+    """The same Gaussians in three paints: red what covers (it faces the camera and is not inside the mouth), green
+    what covers and is skin of the face, blue nothing.
 
-    Only opacities of the cover, and sizes of the face and of what is inside the mouth, carry gradients: hair that no
-    frame holds in check would grow without end, and the mouth's lining would rather vanish than be covered.
+    Opacities carry gradients except inside the mouth, whose lining would rather vanish than be covered; sizes only on
+    the face and inside the mouth: hair that no frame holds in check would grow without end. Places carry none.
     """
     facing = (gaussians.means[0].detach() * normals).sum(-1) < 0
     cover = facing & (prior.inner == 0)
@@ -76,17 +75,17 @@ def painted(
     )
 
 
-def fleck_loss(paint: Tensor, mouth_px: Tensor, rows: int | None = None) -> Tensor:
+def fleck_loss(paint: Tensor, lips_px: Tensor, rows: int | None = None) -> Tensor:
     """What cover [H, W] lacks inside the face, mean over the face's pixels; above `rows`, and not in mouth and lips.
 
-    paint [H, W, 3] is a rendering of `painted`; mouth_px [L, 2] are the outer lips in its pixels.
+    paint [H, W, 3] is a rendering of `painted`; lips_px [L, 2] are the outer lips in its pixels.
     """
     import cv2
 
     inside = _inside(paint[..., 1].detach().cpu().numpy()).astype(np.uint8)
-    lips = mouth_px.detach().cpu().numpy().round().astype(np.int32)
+    lips = lips_px.detach().cpu().numpy().round().astype(np.int32)
     cv2.fillPoly(inside, [lips], 0)
-    cv2.polylines(inside, [lips], True, 0, 2 * _MOUTH_PX + 1)
+    cv2.polylines(inside, [lips], True, 0, 2 * _LIPS_PX + 1)
     if rows is not None:
         inside[max(rows, 0) :] = 0
     where = torch.from_numpy(inside).to(paint)

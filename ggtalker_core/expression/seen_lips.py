@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..head.measure import MIDDLE_LIP
 from ..types import MotionTrack
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _GAP_MM = (0.3, 0.8, 1.5, 2.5, 3.5, 4.5, 5.5, 8.0)  # what is meant: height of the upper over the lower lip
 _TAKEN_MM = (0.0, 1.5, 1.6, 1.05, 0.6, 0.45, 0.4, 0.0)  # what the picture takes from it
-_MIDDLE_PAIR = 5  # of the head's pairs of lip points
 _TURN_RAD = 0.1  # of the jaw, to see how far it opens the lips
 
 
@@ -43,7 +43,7 @@ def lip_height_mm(head: HeadModel, shape: Tensor, expression: Tensor, jaw_rad: T
 
     shape [S], expression [T, 50], jaw_rad [T, 3].
     """
-    lips, count = head.subset(head.lip_pairs[_MIDDLE_PAIR]), len(expression)
+    lips, count = head.subset(head.lip_pairs[MIDDLE_LIP]), len(expression)
     neck, eyes = torch.zeros(count, 3), torch.zeros(count, 6)
     vertices = lips.vertices(shape.expand(count, -1), expression, jaw_rad, neck, eyes)  # [T, 2, 3]
     return (vertices[:, 0, 1] - vertices[:, 1, 1]) * 1000

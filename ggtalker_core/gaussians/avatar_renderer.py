@@ -90,8 +90,7 @@ class AvatarRenderer:
     @torch.no_grad()
     def vertices(self, pose: HeadPose) -> Tensor:
         """The head's vertices in camera space [B, V, 3]."""
-        moved = HeadPose(*(getattr(pose, f.name).to(self.device) for f in dataclasses.fields(pose)))
-        return posed_vertices(self.head, self.shape, self.offset_m, moved, self.sway)
+        return posed_vertices(self.head, self.shape, self.offset_m, pose.to(self.device), self.sway)
 
     @torch.no_grad()
     def gaussians(self, pose: HeadPose, vertices: Tensor | None = None) -> Gaussians:

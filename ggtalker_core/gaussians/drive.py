@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,6 +33,10 @@ class HeadPose:
     def count(self) -> int:
         """Number of frames."""
         return int(self.expression.shape[0])
+
+    def to(self, device: torch.device | str) -> HeadPose:
+        """The same pose on `device`."""
+        return HeadPose(*(getattr(self, f.name).to(device) for f in dataclasses.fields(self)))
 
     @staticmethod
     def of_track(track: Track, start: int, stop: int) -> HeadPose:

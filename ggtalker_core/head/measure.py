@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from .model import HeadModel
 
-_MIDDLE_LIP = 5  # row of lip_pairs on the mid-line
+MIDDLE_LIP = 5  # row of lip_pairs on the mid-line
 _MIDDLE_LIDS = (2, 3)  # columns of lid_pairs over the pupil
 
 
@@ -18,7 +18,7 @@ def lip_gap_m(vertices: Tensor, head: HeadModel | None = None) -> Tensor:
 
     The pair of the default head is upper 474, lower 523; the closed neutral mouth measures under 1.5 mm.
     """
-    pair = _head(head).lip_pairs[_MIDDLE_LIP]
+    pair = _head(head).lip_pairs[MIDDLE_LIP]
     return (vertices[:, pair[0]] - vertices[:, pair[1]]).norm(dim=-1)
 
 
@@ -27,7 +27,7 @@ def lip_opening_m(vertices: Tensor, head: HeadModel | None = None) -> Tensor:
 
     Unlike `lip_gap_m` it does not count how far one lip lies behind the other, which no single picture tells.
     """
-    pair = _head(head).lip_pairs[_MIDDLE_LIP]
+    pair = _head(head).lip_pairs[MIDDLE_LIP]
     return vertices[:, pair[0], 1] - vertices[:, pair[1], 1]
 
 

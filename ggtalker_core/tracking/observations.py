@@ -123,13 +123,12 @@ def changes_of(landmarks: Landmarks, config: TrackConfig) -> Tensor:
     bridge[EXPRESSION] = max(config.expression_change, 1.0) * _BRIDGE
     both = landmarks.valid[1:] & landmarks.valid[:-1]
     change = torch.where(both[:, None], usual, bridge)
-    return change * (landmarks.joined | ~both)[:, None]
+    return change * still_joined(landmarks)[:, None]
 
 
 def gaze_changes_of(landmarks: Landmarks, config: TrackConfig) -> Tensor:
     """Temporal prior of the eyes [T - 1]."""
-    both = landmarks.valid[1:] & landmarks.valid[:-1]
-    return config.gaze_change * (landmarks.joined | ~both).float()
+    return config.gaze_change * still_joined(landmarks).float()
 
 
 def still_joined(landmarks: Landmarks) -> Tensor:
