@@ -183,15 +183,16 @@ class AdaptConfig:
     def draft() -> AdaptConfig:
         """Minutes on two processor cores: 24,994 Gaussians, antialiased.
 
+        Twice as many steps as there were once: fits are far from their end (twice gained 0.4 dB, on lips and edges more).
         No Body Inpainter: in the steps that a draft has time for it changed nothing that could be measured or seen.
         """
         return AdaptConfig(
             preset="draft",
             uv_size=160,
             stages=(
-                Stage("map", 250, divisor=2),
-                Stage("map+parameters, half size", 1600, divisor=2, fit_parameters=True),
-                Stage("map+parameters", 1100, fit_parameters=True, rate=0.7),
+                Stage("map", 500, divisor=2),
+                Stage("map+parameters, half size", 3200, divisor=2, fit_parameters=True),
+                Stage("map+parameters", 2200, fit_parameters=True, rate=0.7),
             ),
         )
 
