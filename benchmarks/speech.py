@@ -257,7 +257,7 @@ def filmed_rows(media: Path) -> dict[str, Row]:
         return out | {f"correlation with {name}: {OURS}": entry(None, "", ">= 0.58", None, note)}
     values = mouth_scores(untouched)
     out |= human_rows(values, untouched, name)
-    likeness, margin = fewest(seen, values)
+    likeness, margin = lowest(seen, values)
     note = f"{USED} of {len(mouths)} clips served for choices; whichever they were: the worst case, with the untouched"
     row = "filmed mouths that no choice was made on, at worst"
     return out | {
@@ -266,7 +266,7 @@ def filmed_rows(media: Path) -> dict[str, Row]:
     }
 
 
-def fewest(seen: dict[str, list[float]], untouched: dict[str, list[float]]) -> tuple[float, float]:
+def lowest(seen: dict[str, list[float]], untouched: dict[str, list[float]]) -> tuple[float, float]:
     """Lowest mean correlation and lowest mean margin of the untouched clips with any of the others but USED."""
     kept, ours, own = len(seen[OURS]) - USED, np.array(seen[OURS]), np.array(untouched[OURS])
 
