@@ -183,31 +183,30 @@ class AdaptConfig:
     def draft() -> AdaptConfig:
         """Minutes on two processor cores: 24,994 Gaussians, antialiased.
 
-        Fits are far from their end even so: half the steps cost 0.4 dB, on lips and edges more.
         No Body Inpainter: in the steps that a draft has time for it changed nothing that could be measured or seen.
         """
         return AdaptConfig(
             preset="draft",
             uv_size=160,
             stages=(
-                Stage("map", 500, divisor=2),
-                Stage("map+parameters, half size", 3200, divisor=2, fit_parameters=True),
-                Stage("map+parameters", 2200, fit_parameters=True, rate=0.7),
+                Stage("map", 250, divisor=2),
+                Stage("map+parameters, half size", 1600, divisor=2, fit_parameters=True),
+                Stage("map+parameters", 1100, fit_parameters=True, rate=0.7),
             ),
         )
 
     @staticmethod
     def standard() -> AdaptConfig:
-        """63,808 Gaussians; a graphics card, or an hour on a processor."""
+        """63,808 Gaussians; a graphics card, or half an hour on a processor."""
         return AdaptConfig(
             preset="standard",
             uv_size=256,
             max_box_px=640,
             loop_s=20.0,
             stages=(
-                Stage("map", 600, divisor=2),
-                Stage("map+parameters, half size", 3200, divisor=2, fit_parameters=True),
-                Stage("map+parameters", 3000, fit_parameters=True, rate=0.7),
+                Stage("map", 400, divisor=2),
+                Stage("map+parameters, half size", 1600, divisor=2, fit_parameters=True),
+                Stage("map+parameters", 1800, fit_parameters=True, rate=0.7),
             ),
             inpainter=InpainterStage(2000, crop_px=256),
         )
