@@ -238,7 +238,7 @@ def human_rows(values: dict[str, list[float]], mouths: list[Any], name: str = "t
     means = {title: float(np.mean(v)) for title, v in values.items()}
     out = {f"correlation with {name}: {t}": judged(v, note=f"{len(mouths)} clips") for t, v in means.items()}
     out[f"correlation with {name}: {OURS}"] |= {"target": ">= 0.58", "ok": means[OURS] >= 0.58}
-    margin = f"margin over energy -> jaw on {name.removeprefix('tracked ')}"
+    margin = f"margin over {ENERGY} on {name.removeprefix('tracked ')}"
     out[margin] = judged(means[OURS] - means[ENERGY], 0.20)
     for mouth, value in zip(mouths, values[OURS]):
         out[f"correlation with the tracked mouth of {mouth.name}"] = judged(value)
@@ -262,7 +262,7 @@ def filmed_rows(media: Path) -> dict[str, Row]:
     row = "filmed mouths that no choice was made on, at worst"
     return out | {
         f"{row}: correlation": judged(likeness, 0.58, note=note),
-        f"{row}: margin over energy -> jaw": judged(margin, 0.20, note=note),
+        f"{row}: margin over {ENERGY}": judged(margin, 0.20, note=note),
     }
 
 

@@ -227,15 +227,8 @@ def lip_gap_mm(motion: Any) -> Any:
     """Height of the upper over the lower mid-line lip vertex of the default head, [T] millimetres, signed."""
     import torch
 
+    from ggtalker_core.expression.seen_lips import lip_height_mm
     from ggtalker_core.head import load_head
 
-    head, n = load_head(), motion.count
-    upper, lower = (int(v) for v in head.lip_pairs[5])
-    part = head.subset(torch.tensor([upper, lower]))
-    zero, out = torch.zeros(1, 3), []
-    for i in range(0, n, 256):
-        e, j = motion.expression[i : i + 256], motion.jaw_rad[i : i + 256]
-        b = len(e)
-        v = part.vertices(torch.zeros(b, head.n_shape), e, j, zero.expand(b, 3), torch.zeros(b, 6))
-        out.append((v[:, 0, 1] - v[:, 1, 1]) * 1000)
-    return torch.cat(out).numpy()
+    head = load_head()
+    return lip_height_mm(head, torch.zeros(head.n_shape), motion.expression, motion.jaw_rad).numpy()

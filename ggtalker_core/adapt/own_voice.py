@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..head.measure import MIDDLE_LIP
 from ..progress import Progress, patiently, silent
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _LISTEN_S = 60.0  # of the clip's sound; more says the same
 _SPEECH_M = 1.2e-3  # a prior that opens no further has heard no speech
 _WIDEST = 0.75  # from this quantile on
-_MIDDLE_PAIR = 5  # of the head's pairs of lip points
 _SAMPLE = Path(__file__).parents[1] / "assets" / "sample" / "sample_voice.wav"
 # Of the gain that would make both equal. Words of the clip itself say it well; other words, with other pauses, less so.
 _POWER_OWN, _POWER_OTHER = 0.85, 0.7
@@ -75,7 +75,7 @@ def person_wide_m(head: HeadModel, track: Track, usable: list[int], rest_m: Tens
 
 def lip_gap(head: HeadModel, shape: Tensor, expression: Tensor, jaw_rad: Tensor) -> Tensor:
     """Metres between the middle of the lips, [T], of expression [T, 50] and jaw_rad [T, 3] on one face [S]."""
-    lips = head.subset(head.lip_pairs[_MIDDLE_PAIR])
+    lips = head.subset(head.lip_pairs[MIDDLE_LIP])
     vertices = lips.vertices(shape, expression, jaw_rad, torch.zeros(1, 3), torch.zeros(1, 6))  # [T, 2, 3]
     return (vertices[:, 0] - vertices[:, 1]).norm(dim=-1)
 
