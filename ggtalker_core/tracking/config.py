@@ -20,11 +20,15 @@ class TrackConfig:
     lip_weight: float = 4.0
     lid_weight: float = 2.0
     outline_weight: float = 0.3  # the detector slides along the outline of a turned face
-    lip_pair_weight: float = 16.0  # opening of the lips, each of nine pairs
+    lip_pair_weight: float = 32.0  # opening of the lips, each of nine pairs
     lid_pair_weight: float = 2.0
     robust: float = 3.0  # residual beyond which a landmark counts less
+    # Of how far one lip lies behind the other where they touch in the picture, each of nine pairs. Without it a weak
+    # prior of the expression closes an open jaw with pushed lips.
+    touch_weight: float = 1.0
+    touch_width: float = 1.0  # gap in the picture beyond which they hardly count as touching
     # Priors.
-    expression_prior: float = 2.0  # per unit of standard deviation
+    expression_prior: float = 1.0  # per unit of standard deviation
     jaw_prior: float = 10.0  # opening, per radian squared
     jaw_side_prior: float = 100.0  # yaw and roll of the jaw
     jaw_closed_prior: float = 1e5  # a jaw that closes beyond closed
@@ -49,7 +53,7 @@ class TrackConfig:
     photo_hold: float = 100.0  # of the expression as landmarks have it, per standard deviation: colours know pose best
     # Times the usual weight of the lips' landmarks, which colours must not keep ajar. Where the truth is known, five
     # times put the jaw where the mesh's errors are.
-    photo_lips: float = 2.0
+    photo_lips: float = 4.0
     # Stiffness of the static offset; 0 = no offset. Where the truth is known it made a right head wrong by 1.2 mm:
     # gloss and shadows that move over the skin look like a surface that lies too deep. 2 gains 0.3 dB on real skin.
     relief_smooth: float = 0.0

@@ -230,8 +230,9 @@ def refined(
     tell = tick or (lambda _: None)
     lips = config.photo_lips
     firm = dataclasses.replace(
-        config, lip_weight=lips * config.lip_weight, lip_pair_weight=lips * config.lip_pair_weight
-    )
+        config, lip_weight=lips * config.lip_weight, lip_pair_weight=lips * config.lip_pair_weight,
+        touch_weight=lips * config.touch_weight,
+    )  # fmt: skip
     is_long = len(landmarks.valid) > LONG
     if is_long:
         seen = ObservedLater(head, landmarks, firm)

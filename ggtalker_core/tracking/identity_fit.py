@@ -25,6 +25,7 @@ from .solver import (
     quiet,
     weighted_rows,
 )
+from .touch import depth_apart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,6 +140,8 @@ def _cost(
     square = torch.cat([error, error[:, a] - error[:, b]], 1).square().sum(-1)
     weights = torch.cat([observed.weights, observed.pair_weights], 1)
     misfit = (weights * ((1 + square / priors.robust**2).sqrt() - 1)).sum() * priors.robust**2
+    own_model = model.personal(person.shape, person.bias_m)
+    misfit = misfit + 0.5 * (observed.touch_weights * depth_apart(own_model, motion, observed.pairs).square()).sum()
     seen = (observed.weights.amax(1) > 0).to(error)[:, None]
     own = torch.cat([motion.jaw_rad, motion.expression], 1).square() * priors.rest[JAW.start :] * seen
     shut = seen[:, 0] * priors.jaw_closed * motion.jaw_rad[:, 0].clamp(max=0).square()

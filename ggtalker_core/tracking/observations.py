@@ -22,6 +22,7 @@ from .topology import (
     OUTER_EYE_RIGHT,
     OVAL,
 )
+from .touch import closeness
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,12 +93,19 @@ def observed_in(landmarks: Landmarks, used: Tensor, config: TrackConfig) -> Obse
     extent = (points - points.mean(1, keepdim=True)).norm(dim=-1).mean(1).clamp(min=1e-3)
     eyes = (points[:, OUTER_EYE_LEFT] - points[:, OUTER_EYE_RIGHT]).norm(dim=-1)
     ratio = (eyes / extent)[landmarks.valid].quantile(0.8)
+    unit = torch.where(landmarks.valid, extent * ratio / 100, torch.ones_like(extent))
+    points = points[:, used]
+    pairs = torch.tensor(lips + lids, dtype=torch.int64, device=points.device).reshape(-1, 2)
+    gap = (points[:, pairs[:, 0]] - points[:, pairs[:, 1]]).norm(dim=-1) / unit[:, None]
+    touch = pair_weights.new_zeros(len(pairs))
+    touch[: len(lips)] = config.touch_weight
     return Observed(
-        points_px=points[:, used],
+        points_px=points,
         weights=weights[used] * seen,
-        unit_px=torch.where(landmarks.valid, extent * ratio / 100, torch.ones_like(extent)),
-        pairs=torch.tensor(lips + lids, dtype=torch.int64, device=points.device).reshape(-1, 2),
+        unit_px=unit,
+        pairs=pairs,
         pair_weights=pair_weights.to(points) * seen,
+        touch_weights=touch.to(points) * closeness(gap, config.touch_width) * seen,
     )
 
 

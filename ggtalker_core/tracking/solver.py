@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..head.pose import axis_angle_to_matrix, matrix_to_axis_angle
 from .face_model import FaceModel, skew
+from .touch import touch_equations
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,16 +36,18 @@ class Observed:
     unit_px: Tensor  # [T] pixels of 1 % of the inter-ocular distance, the unit of every residual
     pairs: Tensor  # [P, 2] int64: landmarks whose difference counts too (lips, lids)
     pair_weights: Tensor  # [T, P]
+    touch_weights: Tensor  # [T, P] of how far one landmark of a pair lies behind the other; 0 where they are apart
 
     def part(self, start: int, stop: int) -> Observed:
         """The frames start..stop."""
-        cut = {n: getattr(self, n)[start:stop] for n in ("points_px", "weights", "unit_px", "pair_weights")}
-        return dataclasses.replace(self, **cut)
+        return dataclasses.replace(self, **{n: getattr(self, n)[start:stop] for n in _PER_FRAME})
 
     def take(self, indices: Tensor) -> Observed:
         """Some frames."""
-        names = ("points_px", "weights", "unit_px", "pair_weights")
-        return dataclasses.replace(self, **{n: getattr(self, n)[indices] for n in names})
+        return dataclasses.replace(self, **{n: getattr(self, n)[indices] for n in _PER_FRAME})
+
+
+_PER_FRAME = ("points_px", "weights", "unit_px", "pair_weights", "touch_weights")
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,9 @@ def normal_equations(
         hessians.append(weighted.mT @ rows)
         gradients.append((weighted.mT @ residual.flatten(1, 2)[..., None])[..., 0])
     hessian, gradient = torch.cat(hessians), torch.cat(gradients)
+    touch, pull = touch_equations(model, motion, observed)
+    hessian[:, JAW.start :, JAW.start :] += touch
+    gradient[:, JAW.start :] += pull
     values = torch.cat([torch.zeros_like(motion.translation_m).repeat(1, 2), motion.jaw_rad, motion.expression], 1)
     seen = (observed.weights.amax(1) > 0).to(hessian)  # frames without data have only their neighbours
     hessian = hessian + seen[:, None, None] * torch.diag(priors.rest)
