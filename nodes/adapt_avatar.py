@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from ..ggtalker_core.types import Avatar, ReferenceClip, Track
 
 NOT_STATED = "not stated"
+METRICS = {
+    "fit_psnr_db": "fit of the frames trained on, dB",
+    "frames_kept_out": "frames kept out of the training",
+    "frames_used": "frames trained on",
+    "memory_needed_mb": "memory needed, MB",
+}
 
 
 class AdaptAvatar(io.ComfyNode):
@@ -238,10 +244,11 @@ def report_text(avatar: Avatar) -> str:
     from ..ggtalker_core.adapt.history import stage_lines
 
     info = avatar.info
-    lines = [f"{info.name}: preset {info.preset}, map {avatar.uv_size} x {avatar.uv_size}, {info.created}"]
-    lines.append("Stages done: " + (", ".join(info.stages_done) or "none"))
+    made = info.created[:16].replace("T", " ")
+    lines = [f"{info.name}: preset {info.preset}, map {avatar.uv_size} x {avatar.uv_size}, {made}"]
+    lines.append("Stages done: " + ("; ".join(info.stages_done) or "none"))
     lines += stage_lines(info.history) + [f"Note: {note}" for note in info.notes]
-    lines += [f"{key}: {value:.4g}" for key, value in sorted(info.metrics.items())]
+    lines += [f"{METRICS.get(key, key)}: {value:.4g}" for key, value in sorted(info.metrics.items())]
     if info.consent is not None:
         until = f", until {info.consent.expires}" if info.consent.expires else ""
         lines.append(f"Consent ({info.consent.basis}, {info.consent.date}{until}): {info.consent.statement}")

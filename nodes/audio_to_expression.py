@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "disgusted")  # as in expression/emotion.py
 _ENGINES = ("diffusion", "regression", "rules")
 BUNDLED = "bundled"
+SILENT = 1e-4  # a peak that nobody hears
 
 
 class AudioToExpression(io.ComfyNode):
@@ -205,5 +206,7 @@ def _shown(motion: MotionTrack, arkit: ArkitMap | None) -> dict[str, Any] | None
     if arkit is None:
         return None
     text = f"{motion.count} frames, {motion.count / float(motion.fps):.2f} s at {float(motion.fps):g} frames per second"
+    if motion.audio is not None and float(motion.audio.waveform.abs().max()) < SILENT:
+        text += "\nThe voice is silent: the mouth stays closed. Check the file and the volume."
     picture = torch.from_numpy(motion_picture(motion, arkit)).float() / 255
     return convert.on_node(text, picture[None])

@@ -38,8 +38,8 @@ def avatar_path(name: str) -> Path:
     if path is None:
         folders = " or ".join(folder_paths.get_folder_paths(host.AVATARS))
         raise UnreadableFileError(
-            f"There is no avatar '{name}' in {folders}. Save one with Save Avatar, or put the file there and reload "
-            f"the page."
+            f"There is no avatar '{name}' in {folders}. Make one with the workflow create_avatar, or put the file "
+            "there; then press R and choose it."
         )
     return resolve_inside(path, host.roots())
 
@@ -77,7 +77,7 @@ class LoadAvatar(io.ComfyNode):
     def validate_inputs(cls, avatar_file: str) -> bool | str:
         """Refuse a name that is not there."""
         if not avatar_file:
-            return "there is no avatar yet. Make one with the Create Avatar workflow and save it with Save Avatar."
+            return "there is no avatar yet. Make one with the workflow create_avatar, then press R and choose it."
         try:
             avatar_path(avatar_file)
         except GGTalkerError as error:

@@ -120,28 +120,25 @@ class LazyVideo(Input.Video):
 
         talking = self.talking
         tags = {k: v if isinstance(v, str) else json.dumps(v) for k, v in (metadata or {}).items()}
-        shown = _Shown(self)
+        shown = _Shown()
+        frames = (frame.rgb for frame in self.frames())
         write_video(
-            target, shown.frames(), fps=talking.fps, size_px=talking.size_px, audio=talking.audio, crf=crf,
+            target, frames, fps=talking.fps, size_px=talking.size_px, audio=talking.audio, crf=crf,
             metadata={**tags, **talking.marks}, progress=shown, count=talking.count,
         )  # fmt: skip
         shown.progress.finish()
 
 
 class _Shown:
-    """Hands frames to the encoder and shows the latest one as the picture of the progress."""
+    """Progress of writing. Without pictures: Nodes 2.0 takes any picture on Save Video for a video ("Video failed to
+    load") and then hides the finished one.
+    """
 
-    def __init__(self, video: LazyVideo) -> None:
-        self._video, self.progress = video, host.NodeProgress()
-        self._latest: NDArray[np.uint8] | None = None
-
-    def frames(self) -> Iterator[NDArray[np.uint8]]:
-        for frame in self._video.frames():
-            self._latest = frame.rgb
-            yield frame.rgb
+    def __init__(self) -> None:
+        self.progress = host.NodeProgress()
 
     def __call__(self, done: int, total: int, message: str = "", preview: NDArray[np.uint8] | None = None) -> None:
-        self.progress(done, total, message, self._latest if preview is None else preview)
+        self.progress(done, total, message)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,7 +70,8 @@ def kind(part: Any) -> str:
     if name == "COMBO":
         shown = f"choice, default {default}" if default is not None else "choice"
     elif name in ("INT", "FLOAT"):
-        shown = f"{name.lower()}, {part.min:g} to {part.max:g}, default {default:g}"
+        least, most, usual = (f"{v:,}" if isinstance(v, int) else f"{v:g}" for v in (part.min, part.max, default))
+        shown = f"{name.lower()}, {least} to {most}, default {usual}"
     elif name == "BOOLEAN":
         shown = f"on/off, default {'on' if default else 'off'}"
     elif name == "STRING":

@@ -124,7 +124,8 @@ def _read(source: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             return metadata, {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
         raise UnreadableFileError(
-            f"{source.name} cannot be read as an avatar file ({error}). It may be cut short or be of another kind."
+            f"{source.name} cannot be read as an avatar file ({error}). It may be cut short or be of another "
+            f"kind. Copy it again, or choose a file that Save Avatar wrote."
         ) from error
 
 

@@ -134,9 +134,8 @@ class Media:
         try:
             opened = av.open(target, "r", format=self.demuxer, options=options, metadata_errors="replace")
         except (av.FFmpegError, ValueError, OSError) as error:
-            raise self.unreadable(
-                f"it is damaged, cut off or not a {self.demuxer} file ({error_text(error)})"
-            ) from error
+            kind = Path(self.name).suffix.lower() or f".{self.demuxer}"
+            raise self.unreadable(f"it is damaged, cut off or not a {kind} file ({error_text(error)})") from error
         try:
             yield cast("InputContainer", opened)
         finally:

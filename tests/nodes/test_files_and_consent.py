@@ -67,7 +67,7 @@ def test_a_link_out_of_the_input_folder_is_refused(
 def test_load_avatar_says_where_it_looked(node_module: Any) -> None:
     said = node_module("avatar_files").LoadAvatar.validate_inputs("nobody.avatar.safetensors")
     assert "nobody" in said and "ggtalker_avatars" in said
-    assert "Create Avatar" in node_module("avatar_files").LoadAvatar.validate_inputs("")
+    assert "create_avatar" in node_module("avatar_files").LoadAvatar.validate_inputs("")
 
 
 def test_avatars_of_both_folders_are_listed(node_module: Any, comfy: ModuleType) -> None:

@@ -19,7 +19,7 @@ function viewer(node) {
   const root = make("div", STYLE);
   const top = make("div", "display:flex;gap:6px;min-height:0;flex:1", root);
   const picture = make("canvas", "width:38%;object-fit:contain;object-position:top;border-radius:4px", top);
-  const plot = make("canvas", "width:62%;min-width:0;cursor:crosshair", top);
+  const plot = make("canvas", "width:62%;min-width:0;min-height:150px;cursor:crosshair", top);
   const slider = make("input", "width:100%;margin:0", root);
   const text = make("div", "min-height:1.3em;white-space:pre-wrap", root);
   slider.type = "range";
@@ -59,11 +59,13 @@ function nearest(list, value) {
   return best;
 }
 
+const unit = (row) => (row.unit === "deg" ? "°" : row.unit);
+
 function show(view) {
   const { data, page } = view;
   const frame = Number(view.slider.value);
   const at = nearest(data.frames, frame);
-  const values = data.rows.map((row) => `${row.name} ${row.values[at] ?? "–"}${row.values[at] == null ? "" : row.unit === "deg" ? "°" : row.unit}`);
+  const values = data.rows.map((row) => `${row.name} ${row.values[at]?.toFixed(2) ?? "–"}${row.values[at] == null ? "" : unit(row)}`);
   view.text.textContent = `frame ${frame} · ${(frame / data.fps).toFixed(2)} s\n${values.join(" · ")}`;
   curves(view, frame);
   if (!page) return;
@@ -78,16 +80,19 @@ function show(view) {
 
 function curves(view, frame) {
   const { data, plot } = view;
-  const width = (plot.width = 480), height = (plot.height = 320), each = height / data.rows.length;
+  const width = Math.max(160, plot.clientWidth || 210), height = Math.max(160, plot.clientHeight || 160), each = height / data.rows.length;
+  plot.width = 2 * width;
+  plot.height = 2 * height;
   const pen = plot.getContext("2d");
+  pen.scale(2, 2); // sharp on dense screens and when the graph is zoomed
   const last = Math.max(1, data.count - 1);
-  pen.font = "15px sans-serif";
+  pen.font = "10px sans-serif";
   data.rows.forEach((row, k) => {
     const known = row.values.filter((value) => value != null);
     const low = Math.min(...known), high = Math.max(...known), span = Math.max(high - low, 1e-6);
     pen.strokeStyle = pen.fillStyle = COLORS[k % COLORS.length];
-    pen.fillText(`${row.name}${known.length ? ` ${low.toFixed(1)}…${high.toFixed(1)}` : ""}`, 4, k * each + 15);
-    pen.lineWidth = 1.5;
+    pen.fillText(`${row.name}${known.length ? ` ${low.toFixed(1)}…${high.toFixed(1)}${unit(row)}` : ""}`, 4, k * each + 10);
+    pen.lineWidth = 1.2;
     pen.beginPath();
     let down = false;
     row.values.forEach((value, i) => {
@@ -95,7 +100,7 @@ function curves(view, frame) {
         down = false;
         return;
       }
-      const x = (data.frames[i] / last) * (width - 1), y = (k + 1) * each - 4 - ((value - low) / span) * (each - 26);
+      const x = (data.frames[i] / last) * (width - 1), y = (k + 1) * each - 3 - ((value - low) / span) * (each - 17);
       down ? pen.lineTo(x, y) : pen.moveTo(x, y);
       down = true;
     });
