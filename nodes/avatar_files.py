@@ -15,6 +15,8 @@ from .adapt_avatar import report_text
 if TYPE_CHECKING:
     from ..ggtalker_core.types import Avatar
 
+DEVICES = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)")  # Windows opens these whatever their ending
+
 
 def avatar_names() -> list[str]:
     """Avatar files of the models folders, then of the input folder (marked `[input]`)."""
@@ -152,16 +154,16 @@ class SaveAvatar(io.ComfyNode):
 
 
 def is_file_name(name: str) -> bool:
-    """Whether the name is plain: no folders, no leading dot, at most 100 characters."""
-    return re.fullmatch(r"[\w][\w .\-]{0,99}", name.strip()) is not None
+    """Whether the name is plain: no folders, no leading dot, at most 100 characters, no device of Windows."""
+    name = name.strip()
+    return re.fullmatch(r"[\w][\w .\-]{0,99}", name) is not None and not DEVICES.fullmatch(name.split(".")[0].strip())
 
 
 def bad_name(name: str) -> str:
     """What is wrong with the name."""
     return (
         f"'{name}' cannot be a file name. Use up to 100 letters, digits, spaces, dots, dashes and underscores, "
-        f"beginning with a "
-        f"letter or digit."
+        "beginning with a letter or digit, and none that Windows keeps for devices (CON, NUL, COM1 ...)."
     )
 
 

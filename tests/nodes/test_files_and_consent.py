@@ -22,6 +22,8 @@ HOSTILE = [
     "a\0b",
     "x" * 101,
     "con/aux",
+    "NUL",
+    "com1.anna",
     "~root",
     "$(id)",
 ]
