@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..ggtalker_core.types import Avatar, ReferenceClip, Track
 
 NOT_STATED = "not stated"
-METRICS = {
+METRICS = {  # how the figures of an avatar read on the node
     "fit_psnr_db": "fit of the frames trained on, dB",
     "frames_kept_out": "frames kept out of the training",
     "frames_used": "frames trained on",

@@ -120,25 +120,14 @@ class LazyVideo(Input.Video):
 
         talking = self.talking
         tags = {k: v if isinstance(v, str) else json.dumps(v) for k, v in (metadata or {}).items()}
-        shown = _Shown()
+        # Without pictures: Nodes 2.0 takes any picture on Save Video for a failed video, and hides the finished one.
+        progress = host.NodeProgress()
         frames = (frame.rgb for frame in self.frames())
         write_video(
             target, frames, fps=talking.fps, size_px=talking.size_px, audio=talking.audio, crf=crf,
-            metadata={**tags, **talking.marks}, progress=shown, count=talking.count,
+            metadata={**tags, **talking.marks}, progress=progress, count=talking.count,
         )  # fmt: skip
-        shown.progress.finish()
-
-
-class _Shown:
-    """Progress of writing. Without pictures: Nodes 2.0 takes any picture on Save Video for a video ("Video failed to
-    load") and then hides the finished one.
-    """
-
-    def __init__(self) -> None:
-        self.progress = host.NodeProgress()
-
-    def __call__(self, done: int, total: int, message: str = "", preview: NDArray[np.uint8] | None = None) -> None:
-        self.progress(done, total, message)
+        progress.finish()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -125,7 +125,7 @@ def _read(source: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
         raise UnreadableFileError(
             f"{source.name} cannot be read as an avatar file ({error}). It may be cut short or be of another "
-            f"kind. Copy it again, or choose a file that Save Avatar wrote."
+            "kind. Copy it again, or choose a file that Save Avatar wrote."
         ) from error
 
 

@@ -131,16 +131,16 @@ def _cost(
     model: FaceModel, motion: Motion, observed: Observed, person: Person, priors: Priors, shared: SharedPriors,
     guess: float,
 ) -> float:  # fmt: skip
-    """What the steps bring down: the robust misfit of landmarks and pairs, and all priors."""
+    """What the steps bring down: the robust misfit of landmarks and pairs, touching lips, and all priors."""
     import torch
 
-    flat = project(model.personal(person.shape, person.bias_m), motion, person.focal_px)
+    own_model = model.personal(person.shape, person.bias_m)
+    flat = project(own_model, motion, person.focal_px)
     error = (flat - observed.points_px) / observed.unit_px[:, None, None]
     a, b = observed.pairs.unbind(1)
     square = torch.cat([error, error[:, a] - error[:, b]], 1).square().sum(-1)
     weights = torch.cat([observed.weights, observed.pair_weights], 1)
     misfit = (weights * ((1 + square / priors.robust**2).sqrt() - 1)).sum() * priors.robust**2
-    own_model = model.personal(person.shape, person.bias_m)
     misfit = misfit + 0.5 * (observed.touch_weights * depth_apart(own_model, motion, observed.pairs).square()).sum()
     seen = (observed.weights.amax(1) > 0).to(error)[:, None]
     own = torch.cat([motion.jaw_rad, motion.expression], 1).square() * priors.rest[JAW.start :] * seen

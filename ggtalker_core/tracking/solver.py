@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 N_UNKNOWNS = 59  # rotation 3 (turned on from the left), translation 3, jaw 3, expression 50
 ROTATION, TRANSLATION, JAW, EXPRESSION = slice(0, 3), slice(3, 6), slice(6, 9), slice(9, 59)
 _CHUNK = 16  # frames whose Jacobians are held at once
+_PER_FRAME = ("points_px", "weights", "unit_px", "pair_weights", "touch_weights")  # of what was seen
 
 
 def quiet() -> None:
@@ -45,9 +46,6 @@ class Observed:
     def take(self, indices: Tensor) -> Observed:
         """Some frames."""
         return dataclasses.replace(self, **{n: getattr(self, n)[indices] for n in _PER_FRAME})
-
-
-_PER_FRAME = ("points_px", "weights", "unit_px", "pair_weights", "touch_weights")
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def normal_equations(
     model: FaceModel, motion: Motion, observed: Observed, focal_px: float, priors: Priors,
     heartbeat: Callable[[], None] = quiet,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Hessian [T, 59, 59] and gradient [T, 59] of data and rest priors, without the temporal prior."""
+    """Hessian [T, 59, 59] and gradient [T, 59] of data, touching lips and rest priors, without the temporal prior."""
     import torch
 
     hessians: list[Tensor] = []

@@ -51,6 +51,7 @@ def touch_equations(model: FaceModel, motion: Motion, observed: Observed) -> tup
 
 
 def _beyond_rest(part: FaceModel, points: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """`depth_apart` of landmarks `points` [T, K, 3] that are known already."""
     rest, depth = part.mean_m.sum(0)[:, 2], points[..., 2]
     return (depth[:, a] - depth[:, b] - (rest[a] - rest[b])) / _UNIT_M
 

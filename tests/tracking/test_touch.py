@@ -20,8 +20,8 @@ from .synthetic import moving_head
 CONFIG = TrackConfig(habit=0.0, n_shape=20, keyframes=12, person_iterations=6, motion_iterations=4)
 
 
-def closed_mouth(frames: int) -> tuple[Landmarks, torch.Tensor]:
-    """Landmarks of a turning head with closed lips and 0.4 % noise, and its shape."""
+def closed_mouth(frames: int) -> Landmarks:
+    """Landmarks of a turning head with closed lips and 0.4 % noise."""
     truth = moving_head(frames)
     still = face_model(load_head(), torch.arange(468)).personal(truth.shape)
     rest = Motion(truth.rotation, truth.translation_m, torch.zeros(frames, 3), torch.zeros(frames, 50))
@@ -30,8 +30,7 @@ def closed_mouth(frames: int) -> tuple[Landmarks, torch.Tensor]:
     shown = truth.landmarks_px.clone()
     noise = torch.randn(flat.shape, generator=torch.Generator().manual_seed(4))
     shown[:, :468] = flat + 0.004 * truth.iod_px * noise
-    landmarks = Landmarks(shown, torch.ones(frames, dtype=torch.bool), torch.ones(frames - 1).bool(), truth.size_px)
-    return landmarks, truth.shape
+    return Landmarks(shown, torch.ones(frames).bool(), torch.ones(frames - 1).bool(), truth.size_px)
 
 
 def test_the_equations_have_the_gradient_of_the_cost() -> None:
@@ -55,7 +54,7 @@ def test_the_equations_have_the_gradient_of_the_cost() -> None:
 
 
 def test_only_lips_that_meet_in_the_picture_count() -> None:
-    landmarks, _ = closed_mouth(8)
+    landmarks = closed_mouth(8)
     apart = landmarks.points_px.clone()
     for upper, lower in LIP_PAIRS:
         apart[:4, lower, 1] = apart[:4, upper, 1] + 0.15 * landmarks.iod_px()
@@ -66,7 +65,7 @@ def test_only_lips_that_meet_in_the_picture_count() -> None:
 
 
 def test_closed_lips_lie_as_at_rest() -> None:
-    landmarks, _ = closed_mouth(24)
+    landmarks = closed_mouth(24)
     pairs = torch.tensor(LIP_PAIRS)
     apart: list[float] = []
     for weight in (0.0, CONFIG.touch_weight):
