@@ -17,6 +17,7 @@ _EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised", "disgusted")  # as
 _ENGINES = ("diffusion", "regression", "rules")
 BUNDLED = "bundled"
 SILENT = 1e-4  # a peak that nobody hears
+SHORT_S = 0.2  # a syllable
 
 
 class AudioToExpression(io.ComfyNode):
@@ -208,5 +209,9 @@ def _shown(motion: MotionTrack, arkit: ArkitMap | None) -> dict[str, Any] | None
     text = f"{motion.count} frames, {motion.count / float(motion.fps):.2f} s at {float(motion.fps):g} frames per second"
     if motion.audio is not None and float(motion.audio.waveform.abs().max()) < SILENT:
         text += "\nThe voice is silent: the mouth stays closed. Check the file and the volume."
+    elif motion.audio is not None and motion.audio.duration_s < SHORT_S:
+        text += (
+            f"\nThe voice lasts {float(motion.audio.duration_s):.3f} s only, too short for a syllable. Check the file."
+        )
     picture = torch.from_numpy(motion_picture(motion, arkit)).float() / 255
     return convert.on_node(text, picture[None])

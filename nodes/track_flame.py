@@ -118,6 +118,7 @@ class TrackFLAME(io.ComfyNode):
     ) -> io.NodeOutput:
         """Track the clip, draw the overlay and the curves."""
         from ..ggtalker_core.head import load_head
+        from ..ggtalker_core.progress import SubProgress
         from ..ggtalker_core.tracking import curves_of, curves_picture, track_clip
 
         config = settings(quality, smooth, mode)
@@ -127,7 +128,7 @@ class TrackFLAME(io.ComfyNode):
             model = load_head(DEFAULT_HEAD if head == DEFAULT_HEAD else host.flame_head(head))
             track = track_clip(seen, config, landmarks=points, head=model, progress=job.progress, device=job.device)
             curves = curves_of(track, model)
-            drawn, small, shown = overlays(clip, track, model, job.progress)
+            drawn, small, shown = overlays(clip, track, model, SubProgress(job.progress, 0.0, 1.0, "Overlay: "))
             picture = convert.to_image([curves_picture(curves)])
         on_node = convert.on_node(track.report, drawn[:1]) | {"ggtalker_curves": [for_widget(curves, shown, small)]}
         return io.NodeOutput(track, drawn, track.report, picture, ui=on_node)

@@ -134,11 +134,14 @@ class Bar:
 
 
 def put(file: Path, folder: Path) -> str:
-    """Copy a file into ComfyUI's input folder; its name there."""
+    """Copy a file into ComfyUI's input folder; its name there, with a number where another file has its own."""
     if not file.is_file():
         raise SystemExit(f"There is no file {file}.")
-    shutil.copyfile(file, folder / file.name)
-    return file.name
+    target, number = folder / file.name, 2
+    while target.exists():
+        target, number = folder / f"{file.stem}_{number}{file.suffix}", number + 1
+    shutil.copyfile(file, target)
+    return target.name
 
 
 def result(outputs: dict[str, dict[str, object]], base: Path) -> Path:

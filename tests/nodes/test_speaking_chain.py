@@ -240,3 +240,11 @@ def test_the_head_can_be_seen_from_the_sides_but_not_with_the_body(
     assert np.abs(seen[quarter].rgb.astype(int) - front[quarter].rgb).mean() > 3
     with pytest.raises(core("errors").InvalidInputError, match="orbit_deg"):
         inpaint.execute(orbit)
+
+
+def test_a_voice_of_some_milliseconds_is_told(node_module: Any, avatar: Any) -> None:
+    """It speaks all the same: one frame."""
+    node = node_module("audio_to_expression").AudioToExpression
+    blip = {"waveform": torch.full((1, 1, 80), 0.1), "sample_rate": 16000}
+    made = node.execute(blip, 1.0, 1.0, 0.0, 0, avatar=avatar)
+    assert made.args[0].count == 1 and "0.005 s only" in made.ui["ggtalker_report"][0]
