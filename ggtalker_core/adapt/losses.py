@@ -82,6 +82,8 @@ class MapPrior:
     down: Tensor  # [S - 1, S] the same towards the cell below
     level_across: Tensor  # [S, S - 1] weight between neighbours that are both bare skin, else 0
     level_down: Tensor  # [S - 1, S]
+    hue_across: Tensor  # [S, S - 1] weight between neighbours that are made of the same, else 0
+    hue_down: Tensor  # [S - 1, S]
 
     def loss(self, texels: Texels, weights: Weights) -> Tensor:
         """Limits on offset, scale, anisotropy and colour; opaque skin; smoothness over the page."""
@@ -94,6 +96,7 @@ class MapPrior:
         total = total + weights.opaque * (see_through * self.opaque).mean()
         strayed = ((texels.color - self.color).abs().amax(1) - self.color_slack).relu()
         total = total + weights.stray * strayed.mean() + weights.level * self._unevenness(texels)
+        total = total + weights.hue * self._mottling(texels)
         return total + self._roughness(texels)
 
     def _roughness(self, texels: Texels) -> Tensor:
@@ -106,6 +109,15 @@ class MapPrior:
     def _unevenness(self, texels: Texels) -> Tensor:
         """Squared differences of neighbouring skin along the normal [cm]: steps open gaps when seen at a slant."""
         return self._differences(texels.offset_m[:, 1:2] * 100.0, self.level_across, self.level_down)
+
+    def _mottling(self, texels: Texels) -> Tensor:
+        """Squared differences of neighbours' colours without their brightness.
+
+        Texels overlap, so neighbours in complementary colours make the right one together, and come out as specks
+        wherever they are seen from another side, or one of them alone.
+        """
+        grey = (texels.color * texels.color.new_tensor(_GREY)).sum(1, keepdim=True)
+        return self._differences(texels.color - grey, self.hue_across, self.hue_down)
 
     def _differences(self, values: Tensor, across: Tensor, down: Tensor) -> Tensor:
         """Weighted squared differences of neighbours on the page; values [N, C]."""

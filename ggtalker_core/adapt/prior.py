@@ -31,6 +31,7 @@ _LEAST = 0.9  # of what reaches the neighbours
 _MEET = 3.0  # times what reaches the neighbours
 _OPAQUE = ("lips", "face", "nose", "lids")
 _SKIN = ("face", "nose", "lids", "brows")  # not lips: held level they lost a quarter of a decibel in the mouth
+_ONE_SKIN = ("face", "nose", "brows", "ears", "neck")
 _BARE_M = 0.004  # hair shorter than this leaves skin
 _SIDES = ("scalp", "ears", "neck")
 
@@ -96,6 +97,9 @@ def map_prior(
     flat = face | throat
     both = flat[pairs].all(1).float()
     level_across, level_down = _page_weights(cell[pairs], both / both.sum().clamp_min(1), layout.size)
+    kinds = _kinds(layout, head, scalp)
+    alike = (kinds[pairs[:, 0]] == kinds[pairs[:, 1]]).float()
+    hue_across, hue_down = _page_weights(cell[pairs], alike / alike.sum().clamp_min(1), layout.size)
     return MapPrior(
         offset_max_m=offset[drawn],
         scale_max_m=scale[drawn],
@@ -112,7 +116,16 @@ def map_prior(
         down=down,
         level_across=level_across,
         level_down=level_down,
+        hue_across=hue_across,
+        hue_down=hue_down,
     )
+
+
+def _kinds(layout: UVLayout, head: HeadModel, hair: Tensor) -> Tensor:
+    """What each texel is made of, [N] int: hair, skin, or its region; `hair` is [N] bool."""
+    kinds = layout.region.long() + 2
+    kinds = torch.where(region_mask(layout, head, *_ONE_SKIN), torch.tensor(1), kinds)
+    return torch.where(hair, torch.tensor(0), kinds)
 
 
 def _side_slack(look: FirstLook) -> Tensor:

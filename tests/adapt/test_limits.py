@@ -76,7 +76,7 @@ def test_steps_between_neighbours_of_skin_cost_and_slopes_elsewhere_do_not():
         scale_most_m=torch.ones(n), flat=torch.tensor([1.0, 1.0, 0.0, 0.0]), face=zero, inner=zero, opaque=zero,
         color=torch.zeros(n, 3), color_slack=torch.ones(n),
         cell=torch.arange(n), across=page, down=torch.zeros(1, 2), level_across=torch.tensor([[1.0], [0.0]]),
-        level_down=torch.zeros(1, 2),
+        level_down=torch.zeros(1, 2), hue_across=page, hue_down=torch.zeros(1, 2),
     )  # fmt: skip
 
     def texels(normal_m: list[float]) -> Texels:

@@ -88,7 +88,7 @@ def test_map_prior_knows_limits_neighbours_and_blind_spots():
     rows = dataclasses.replace(start, **{f.name: getattr(start, f.name)[drawn] for f in dataclasses.fields(start)})
     base = float(prior.loss(rows, Weights()))
     rng = torch.Generator().manual_seed(0)
-    noise = torch.rand(int(drawn.sum()), 3, generator=rng) * 0.5
+    noise = torch.rand(int(drawn.sum()), 1, generator=rng) * 0.5  # of brightness
 
     def with_noise(where: torch.Tensor) -> float:
         changed = dataclasses.replace(rows, color=rows.color + noise * where[drawn][:, None])

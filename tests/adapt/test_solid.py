@@ -39,7 +39,7 @@ def _prior(inner: Tensor, flat: Tensor) -> MapPrior:
     return MapPrior(
         offset_max_m=one, scale_max_m=one, scale_min_m=torch.zeros(n, 2), scale_most_m=one, flat=flat, face=flat,
         inner=inner, opaque=zero, color=torch.zeros(n, 3), color_slack=one, cell=torch.arange(n), across=page,
-        down=page, level_across=page, level_down=page,
+        down=page, level_across=page, level_down=page, hue_across=page, hue_down=page,
     )  # fmt: skip
 
 
