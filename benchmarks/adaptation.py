@@ -3,7 +3,7 @@
 Rows per clip against the targets; needs the clips of GGTALKER_MEDIA, without them the rows say so. Reports that
 `cli evaluate --json` wrote before are taken from the folder GGTALKER_EVALUATIONS (evaluate_CLIP.json) instead of
 fitting again. A painted person with a known map is always measured; with GGTALKER_ABLATE=1 also what each part of the
-recipe brings on one clip (ten more fits at a third of the steps).
+recipe brings on one clip (eleven fits at a third of the steps).
 """
 
 from __future__ import annotations
@@ -122,6 +122,9 @@ def clip_rows(name: str, report: dict[str, Any], least: tuple[float | None, ...]
         "error in the seam band / in the head": _most(ours["seam_error_ratio"], "", 1.2),
         "flicker in still stretches / the original's own": _most(ours["flicker_ratio"], "", 1.3),
         "not solid from +-30 degrees": _most(100 * max(views), "%", 1.0),
+        "speckled colours from +-30 degrees / in the film": _row(
+            max(report["color_grain_ratio"].values()), "", None, None
+        ),
         "track + adapt, processor": _row(sum(report["cpu_seconds"][k] for k in ("track", "adapt")), "s", None, None),
         "track + adapt, wall": _most(sum(report["seconds"][k] for k in ("track", "adapt")), "s", 720.0),
         "peak memory of the process": _most(report["peak_memory_mb"], "MB", 2000.0),
@@ -157,6 +160,7 @@ def ablation(path: Path) -> dict[str, Row]:
         "without looks from the side": {"weights": Weights(solid=0.0)},
         "without learning the hair's shape": {"hair_shape": False},
         "without level skin": {"weights": Weights(level=0.0)},
+        "without neighbours of one colour": {"weights": Weights(hue=0.0)},
         "with the colour network": {"stages": (*third.stages[:-1], colors)},
     }
     protocol = EvaluateConfig(test_step=2, refinement=RefineConfig(steps=10))
@@ -178,6 +182,8 @@ def ablation(path: Path) -> dict[str, Row]:
                 out[f"{label}: {part} PSNR, {what}"] = row
         views = 100 * max(report["open_share"].values())
         out[f"{label}: not solid from +-30 degrees"] = _row(views, "%", None, None)
+        grain = max(report["color_grain_ratio"].values())
+        out[f"{label}: speckled colours from +-30 degrees / in the film"] = _row(grain, "", None, None)
         _logger.info("%s: head %.2f dB", label, report["ours"]["head_psnr_db"])
     return out
 

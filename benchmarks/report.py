@@ -109,6 +109,8 @@ def evaluation_table(report: dict[str, Any]) -> str:
     )
     views = ", ".join(f"{100 * share:.2f} % from {yaw}" for yaw, share in report.get("open_share", {}).items())
     facts += f"Peak memory {report['peak_memory_mb']:.0f} MB." + (f" Not solid: {views}." if views else "")
+    grain = ", ".join(f"{ratio:.2f} from {yaw}" for yaw, ratio in report.get("color_grain_ratio", {}).items())
+    facts += f" Speckled colours over the film's own: {grain}." if grain else ""
     return "\n".join([*lines, "", facts]) + "\n"
 
 

@@ -32,7 +32,7 @@ from .result import Evaluation
 from .scores import Scores
 from .sheet import Row
 from .split import split
-from .steadiness import View, open_share, seen_from
+from .steadiness import View, color_grain, open_share, seen_from
 from .tools import Tools, bundled_tools
 from .usage import Stopwatch, peak_gpu_memory_mb, peak_memory_mb
 
@@ -194,9 +194,14 @@ class _Bench:
         """The head of a test frame from both sides, as no frame saw it."""
         i = chosen[len(chosen) // 2]
         pose = HeadPose.of_track(self.track, i, i + 1)
+        ((_, original),) = _picked(self.clip, [i])
+        neck = NeckLine.under(chin_height_m(self.renderer.head.to("cpu"), self.fitted.track.shape))
+        own = max(color_grain(original / 255, self._mask(i, original, neck)[0].head), 1e-6)
         yaw = self.config.novel_yaw_deg
         made = ((a, *seen_from(self.renderer, pose, a)) for a in (-yaw, yaw))
-        return tuple(View(a, open_share(alpha), rgb, alpha) for a, rgb, alpha in made)
+        return tuple(
+            View(a, open_share(alpha), color_grain(rgb, alpha > 0.5) / own, rgb, alpha) for a, rgb, alpha in made
+        )
 
     def _neighbours(self, chosen: list[int]) -> dict[int, int]:
         """For each test frame the frame of the fit part that looks most like it."""

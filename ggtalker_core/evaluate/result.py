@@ -61,6 +61,7 @@ class Evaluation:
             "ours": self.ours.summary(), "ours_refined": self.refined.summary() if self.refined else None,
             "nearest_frame": self.nearest.summary(), "clip_sha256": self.clip_sha256, "protocol": _PROTOCOL,
             "open_share": {f"{view.yaw_deg:+.0f} deg": round(view.open_share, 5) for view in self.views},
+            "color_grain_ratio": {f"{v.yaw_deg:+.0f} deg": round(v.color_grain_ratio, 4) for v in self.views},
         }  # fmt: skip
 
     def text(self) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _STILL_SHARE = 1 / 3  # of the triples of frames: those that move least
 _RIM_PX = 3.0  # of a silhouette at 512 px: its soft edge is no hole
 _SOLID = 0.9
+_GRAIN_PX = 3.0  # at 512 px: standard deviation of the blur that grain is told from
+_RIND_PX = 12.0  # at 512 px: so far from the outline the background plays no part
+_GREY = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class View:
 
     yaw_deg: float
     open_share: float  # of the silhouette's pixels, see `open_share`
+    color_grain_ratio: float  # `color_grain` over that of the frame itself
     rgb: NDArray[np.float32]  # [H, W, 3] premultiplied
     alpha: NDArray[np.float32]  # [H, W]
 
@@ -84,6 +88,23 @@ def open_share(alpha: NDArray[np.float32]) -> float:
     depth = cv2.distanceTransform(cv2.copyMakeBorder(filled, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 5)
     inside = np.asarray(depth)[1:-1, 1:-1] > _RIM_PX * max(alpha.shape) / 512
     return float((alpha[inside] < _SOLID).mean()) if inside.any() else 1.0
+
+
+def color_grain(rgb: NDArray[np.floating], inside: NDArray[np.bool_]) -> float:
+    """How speckled the colours are, in levels of 255: mean of what a small blur takes out of them.
+
+    Colours without their brightness, so that hair and pores do not count; `rgb` [H, W, 3] in [0, 1], of which the
+    pixels deep `inside` [H, W] count; 0 where there are none.
+    """
+    import cv2
+
+    scale = max(inside.shape) / 512
+    padded = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    deep = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5))[1:-1, 1:-1] > _RIND_PX * scale
+    values = np.asarray(rgb, np.float32) * 255
+    hue = values - (values @ np.array(_GREY, np.float32))[..., None]
+    rest = hue - cv2.GaussianBlur(hue, (0, 0), _GRAIN_PX * scale)
+    return float(np.abs(rest)[deep].mean()) if deep.any() else 0.0
 
 
 def seen_from(

@@ -101,7 +101,8 @@ def test_report_and_pictures(person, tmp_path):
         assert set(METRICS) <= set(report[name])
         assert all(np.isfinite(report[name][m]) for m in METRICS if m != "lip_gap_correlation")
     assert report["ours"]["head_psnr_db"] > 20 and report["ours"]["full_psnr_db"] > report["ours"]["head_psnr_db"]
-    assert set(report["open_share"]) == {"-30 deg", "+30 deg"}
+    assert set(report["open_share"]) == set(report["color_grain_ratio"]) == {"-30 deg", "+30 deg"}
+    assert all(0 < ratio < 100 for ratio in report["color_grain_ratio"].values())
     assert steps == sorted(steps)
     files = result.save_pictures(tmp_path, "x")
     assert {f.name for f in files} == {f"x.{kind}.png" for kind in ("sheet", "closeups", "plots", "views")}

@@ -10,7 +10,7 @@ import torch
 
 from ggtalker_core.evaluate.config import EvaluateConfig
 from ggtalker_core.evaluate.masks import head_mask
-from ggtalker_core.evaluate.steadiness import Flicker, open_share, seen_from
+from ggtalker_core.evaluate.steadiness import Flicker, color_grain, open_share, seen_from
 from ggtalker_core.gaussians.avatar_renderer import AvatarRenderer
 from ggtalker_core.gaussians.drive import HeadPose
 from ggtalker_core.gaussians.synthetic import synthetic_avatar, synthetic_track
@@ -50,6 +50,22 @@ def test_holes_count_and_a_soft_rim_does_not():
     inner = (160 - 3) * (120 - 3)
     assert open_share(alpha) == pytest.approx(600 / inner, rel=0.03)
     assert open_share(np.zeros((8, 8), np.float32)) == 1.0
+
+
+def test_specks_of_colour_count_and_shades_and_the_rim_do_not():
+    """A checkerboard of pink and green on grey: half of the pixels each way, so the mean is what each is off by."""
+    inside = np.zeros((512, 512), bool)
+    inside[100:400, 100:400] = True
+    odd = (np.indices((512, 512)).sum(0) % 2).astype(np.float32)[..., None] * 2 - 1
+    hue = np.array([0.1, -0.1 * 0.299 / 0.587, 0.0], np.float32)  # no brightness
+    speckled = 0.5 + odd * hue
+    assert color_grain(speckled, inside) == pytest.approx(float(np.abs(hue * 255).mean()), rel=1e-3)
+    assert color_grain(np.broadcast_to(0.5 + 0.2 * odd, (512, 512, 3)), inside) < 1e-2
+    at_the_rim = np.where(
+        np.pad(np.zeros((280, 280, 1), bool), ((110, 122), (110, 122), (0, 0)), constant_values=True), speckled, 0.5
+    )
+    assert color_grain(at_the_rim, inside) < 1e-2
+    assert color_grain(speckled, np.zeros((512, 512), bool)) == 0.0
 
 
 def test_the_camera_goes_round_the_head():
