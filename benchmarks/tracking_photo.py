@@ -32,12 +32,12 @@ def measure(path: Path, seconds: float = SECONDS) -> dict[str, float]:
     loose = TrackConfig(turn_change=0.0, move_change=0.0, expression_change=0.0, steady=0.0, views=1, flow=0.0)
     unsmoothed = track_clip(clip, loose)
     wall = time.perf_counter()
-    points = FaceFinder(views=2, flow=TrackConfig().flow).detect_landmarks(clip.frames()).landmarks_px
+    found = FaceFinder(views=2, flow=TrackConfig().flow).detect_landmarks(clip.frames())
     finding_wall, clock = time.perf_counter() - wall, time.process_time()
-    fast = track_clip(clip, landmarks=points)
+    fast = track_clip(clip, landmarks=found)
     fast_s, clock = time.process_time() - clock, time.process_time()
     wall = time.perf_counter()
-    full = track_clip(clip, TrackConfig.full(), landmarks=points)
+    full = track_clip(clip, TrackConfig.full(), landmarks=found)
     full_s, full_wall = time.process_time() - clock, time.perf_counter() - wall + finding_wall
     tracks = {"unsmoothed": unsmoothed, "fast": fast, "full": full}
     shown = {k: _vertices(t, head) for k, t in tracks.items()}

@@ -300,15 +300,15 @@ def measure(name: str, folder: Path) -> dict[str, float]:
     path = draw(name, folder)
     import torch
 
-    from ggtalker_core.tracking import TrackConfig, track_clip
+    from ggtalker_core.tracking import FaceFinder, TrackConfig, track_clip
     from ggtalker_core.video import open_clip
 
     torch.set_num_threads(1)
     clip, truth = open_clip(path), torch.load(path.with_suffix(".pt"))
-    fast = track_clip(clip)
+    found = FaceFinder(views=TrackConfig().views, flow=TrackConfig().flow).detect_landmarks(clip.frames())
     tracks = {
-        "fast": fast,
-        "full": track_clip(clip, TrackConfig.full(), landmarks=fast.landmarks_px),
+        "fast": track_clip(clip, landmarks=found),
+        "full": track_clip(clip, TrackConfig.full(), landmarks=found),
         # True landmarks have none of the mesh's habit of overstating yaw.
         "oracle": track_clip(clip, TrackConfig(habit=0.0), landmarks=oracle_landmarks(truth, 0.01)),
     }

@@ -61,6 +61,8 @@ class TrackConfig:
     views: int = 2  # crops of every frame whose landmarks are averaged: 1, 2 or 4
     flow: float = 50.0  # how much the motion of the picture under a landmark counts against the mesh; 0 = not at all
     habit: float = 1.0  # how much of the mesh's habit of overstating yaw is taken back; 0 for landmarks that are exact
+    # Of the rotation that the mesh's depth gives, per radian squared; 0 = not at all. Landmarks know pitch with 5e4.
+    mesh_turn: float = 4e4
     # What counts as a face and as a usable clip.
     min_detection: float = 0.5
     min_presence: float = 0.5
@@ -105,5 +107,12 @@ class TrackConfig:
     def tiny() -> TrackConfig:
         """For tests of what comes after."""
         return TrackConfig(
-            n_shape=10, keyframes=4, person_iterations=3, motion_iterations=3, views=1, flow=0.0, habit=0.0
+            n_shape=10,
+            keyframes=4,
+            person_iterations=3,
+            motion_iterations=3,
+            views=1,
+            flow=0.0,
+            habit=0.0,
+            mesh_turn=0.0,
         )

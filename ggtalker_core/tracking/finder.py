@@ -12,6 +12,7 @@ from .crops import Square, square_of_points, stack
 from .cuts import CutDetector
 from .detection import Face, find_faces, overlap
 from .flow import Steadier
+from .mesh_pose import mesh_rotation
 from .row_store import RowStore, stay
 from .topology import MESH_PX, N_MESH, OUTER_EYE_LEFT, OUTER_EYE_RIGHT
 from .views import USUAL, VIEWS, View
@@ -41,6 +42,7 @@ class FoundFaces:
     faces_seen: Tensor  # [T] int64: faces that the detector saw, -1 where it did not look
     portraits: NDArray[np.uint8]  # [T, 24, 24] upright grey faces; zeros where not valid
     let_go: Callable[[], None] = stay  # gives back the memory of landmarks and portraits read so far (row_store.py)
+    mesh_rotation: Tensor | None = None  # [T, 3, 3] what the mesh's depth says (mesh_pose.py); zeros where not valid
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class _Found:
     """One frame's result while it is being worked out."""
 
     points: NDArray[np.floating] | None = None  # [478, 2]
+    rotation: NDArray[np.floating] | None = None  # [3, 3]
     score: float = 0.0
     faces: int = -1
     portrait: NDArray[np.uint8] | None = None
@@ -193,11 +196,14 @@ class FaceFinder:
         for k, (i, square) in enumerate(part):
             own = range(k * len(views), (k + 1) * len(views))
             score = float(scores[own.start : own.stop].mean())
-            placed = np.mean([view.placed(np.asarray(points[m]), square) for m, view in zip(own, views)], axis=0)
+            seen = [(np.asarray(points[m]), view) for m, view in zip(own, views)]
+            placed = np.mean([view.placed(mesh, square) for mesh, view in seen], axis=0)
+            depth = np.mean([view.depth(mesh, square) for mesh, view in seen], axis=0)
             eyes_px = float(np.linalg.norm(placed[OUTER_EYE_LEFT] - placed[OUTER_EYE_RIGHT]))
             good = score >= self._min_presence and eyes_px >= _LEAST_EYES_PX
             results[i].score = score
             results[i].points = placed if good else None
+            results[i].rotation = mesh_rotation(placed, depth) if good else None
             results[i].portrait = _portrait(crops[own.start]) if good else None
 
     def _check(self, seen: dict[int, list[Face]], results: list[_Found]) -> None:
@@ -274,6 +280,7 @@ class _Kept:
 
         self._landmarks = RowStore((N_MESH + 10, 2), np.float32)
         self._portraits = RowStore((_PORTRAIT_PX, _PORTRAIT_PX), np.uint8)
+        self._rotations = RowStore((3, 3), np.float32)
         self._valid: list[bool] = []
 
     def take(self, found: list[_Found], start: int, stop: int) -> None:
@@ -282,25 +289,28 @@ class _Kept:
 
         landmarks = np.zeros((stop - start, N_MESH + 10, 2), np.float32)
         portraits = np.zeros((stop - start, _PORTRAIT_PX, _PORTRAIT_PX), np.uint8)
+        rotations = np.zeros((stop - start, 3, 3), np.float32)
         for k, result in enumerate(found[start:stop]):
-            if result.points is not None and result.portrait is not None:
-                landmarks[k], portraits[k] = result.points, result.portrait
+            if result.points is not None and result.portrait is not None and result.rotation is not None:
+                landmarks[k], portraits[k], rotations[k] = result.points, result.portrait, result.rotation
                 self._valid.append(True)
             else:
                 self._valid.append(False)
-            result.points = result.portrait = None
+            result.points = result.portrait = result.rotation = None
         self._landmarks.add(landmarks)
         self._portraits.add(portraits)
+        self._rotations.add(rotations)
 
     def gathered(self, found: list[_Found], cuts: list[int]) -> FoundFaces:
         """All of it as tensors."""
         import torch
 
-        landmarks, portraits = self._landmarks.rows(), self._portraits.rows()
+        landmarks, portraits, rotations = self._landmarks.rows(), self._portraits.rows(), self._rotations.rows()
 
         def let_go() -> None:
             landmarks.let_go()
             portraits.let_go()
+            rotations.let_go()
 
         return FoundFaces(
             landmarks_px=landmarks.values,
@@ -310,4 +320,5 @@ class _Kept:
             faces_seen=torch.tensor([r.faces for r in found], dtype=torch.int64),
             portraits=portraits.values.numpy(),
             let_go=let_go,
+            mesh_rotation=rotations.values,
         )

@@ -11,11 +11,13 @@ from .config import TrackConfig
 from .face_model import FaceModel, face_model
 from .gaze import fit_gaze
 from .identity_fit import Person, SharedPriors, fit_person, keyframes
+from .mesh_pose import turned_further
 from .observations import (
     Landmarks,
     ObservedLater,
     changes_of,
     gaze_changes_of,
+    mesh_pose_of,
     observed_in,
     priors_of,
     still_joined,
@@ -151,7 +153,7 @@ def _person_alone(
     person, _ = _person(model, observed_in(landmarks, used, config), landmarks, used, config, pulse)
     bias = person.bias_m.new_zeros(N_MESH, 3)
     bias[used] = person.bias_m
-    return Person(person.shape, person.focal_px, bias)
+    return dataclasses.replace(person, bias_m=bias)
 
 
 def known_motion(head: HeadModel, landmarks: Landmarks, person: Person) -> Motion:
@@ -185,8 +187,9 @@ def _fit_whole(
     if start is None:
         person, motion = _person(model, observed, landmarks, used, config, pulse)
     else:
-        person = Person(start.person.shape, start.person.focal_px, start.person.bias_m[used])
+        person = dataclasses.replace(start.person, bias_m=start.person.bias_m[used])
         motion = start.motion
+    observed = dataclasses.replace(observed, mesh=mesh_pose_of(landmarks, person.mesh_turn_rad, config))
     personal = model.personal(person.shape, person.bias_m)
     change = changes_of(landmarks, config)
     rounds = config.motion_iterations
@@ -201,7 +204,7 @@ def _fit_whole(
     bias = person.bias_m.new_zeros(N_MESH, 3)
     bias[used] = person.bias_m
     pulse.reach(0.97)
-    return finished(head, landmarks, Person(person.shape, person.focal_px, bias), motion, config)
+    return finished(head, landmarks, dataclasses.replace(person, bias_m=bias), motion, config)
 
 
 def finished(head: HeadModel, landmarks: Landmarks, person: Person, motion: Motion, config: TrackConfig) -> Fitted:
@@ -235,10 +238,11 @@ def refined(
     )  # fmt: skip
     is_long = len(landmarks.valid) > LONG
     if is_long:
-        seen = ObservedLater(head, landmarks, firm)
+        seen = ObservedLater(head, landmarks, firm, fitted.person.mesh_turn_rad)
     else:
         landmarks = without_habit(head, landmarks, config)
         seen = observed_in(landmarks, torch.arange(N_MESH), firm)
+        seen = dataclasses.replace(seen, mesh=mesh_pose_of(landmarks, fitted.person.mesh_turn_rad, firm))
     problem = Problem(
         head, landmarks.size_px, landmarks.valid, fitted.person, fitted.motion, seen, priors_of(config),
         changes_of(landmarks, config), config,
@@ -283,7 +287,10 @@ def _person(
     bias = torch.full((N_MESH,), config.bias_prior)
     bias[list(LIPS)] = config.lip_bias_prior
     shared = SharedPriors(config.shape_prior, config.focal_prior, bias[used])
-    person, _ = fit_person(model, some, seen, person, priors, shared, config.person_iterations, pulse.beat)
+    person, some = fit_person(model, some, seen, person, priors, shared, config.person_iterations, pulse.beat)
+    if landmarks.mesh_rotation is not None:
+        further = turned_further(some, landmarks.mesh_rotation[chosen])
+        person = dataclasses.replace(person, mesh_turn_rad=further.median(0).values)
     pulse.reach(0.4)
     nearer = motion.translation_m.new_tensor([1.0, 1.0, person.focal_px / guess])
     return person, Motion(motion.rotation, motion.translation_m * nearer, motion.jaw_rad, motion.expression)

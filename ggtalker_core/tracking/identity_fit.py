@@ -44,6 +44,7 @@ class Person:
     shape: Tensor  # [S]
     focal_px: float
     bias_m: Tensor  # [L, 3] how far this face's landmarks lie from the embedding, head axes
+    mesh_turn_rad: Tensor | None = None  # [3] how much further the mesh's depth turns this head than its landmarks do
 
 
 @dataclass(frozen=True)

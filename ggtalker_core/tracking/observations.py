@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .config import TrackConfig
 from .habit import mended
+from .mesh_pose import MeshPose
 from .row_store import blocks, stay
 from .solver import EXPRESSION, JAW, N_UNKNOWNS, ROTATION, TRANSLATION, Observed, Priors
 from .topology import (
@@ -41,6 +42,7 @@ class Landmarks:
     joined: Tensor  # [T - 1] bool: no cut between i and i + 1
     size_px: tuple[int, int]
     let_go: Callable[[], None] = stay  # gives back the memory of points read so far, where they lie in a file
+    mesh_rotation: Tensor | None = None  # [T, 3, 3] what the mesh's depth says of the rotation; none for given points
 
     @property
     def centred_px(self) -> Tensor:
@@ -58,14 +60,16 @@ class Landmarks:
     def part(self, start: int, stop: int) -> Landmarks:
         """The frames start..stop."""
         joined = self.joined[start : max(stop - 1, start)]
-        return Landmarks(self.points_px[start:stop], self.valid[start:stop], joined, self.size_px)
+        turned = None if self.mesh_rotation is None else self.mesh_rotation[start:stop]
+        return Landmarks(self.points_px[start:stop], self.valid[start:stop], joined, self.size_px, stay, turned)
 
     def some(self, indices: Tensor) -> Landmarks:
         """Single frames, which do not belong together."""
         import torch
 
         apart = torch.zeros(max(len(indices) - 1, 0), dtype=torch.bool)
-        return Landmarks(self.points_px[indices], self.valid[indices], apart, self.size_px)
+        turned = None if self.mesh_rotation is None else self.mesh_rotation[indices]
+        return Landmarks(self.points_px[indices], self.valid[indices], apart, self.size_px, stay, turned)
 
 
 def without_habit(head: HeadModel, landmarks: Landmarks, config: TrackConfig) -> Landmarks:
@@ -107,6 +111,13 @@ def observed_in(landmarks: Landmarks, used: Tensor, config: TrackConfig) -> Obse
         pair_weights=pair_weights.to(points) * seen,
         touch_weights=touch.to(points) * closeness(gap, config.touch_width) * seen,
     )
+
+
+def mesh_pose_of(landmarks: Landmarks, offset_rad: Tensor | None, config: TrackConfig) -> MeshPose | None:
+    """What the mesh's depth says of the rotations of a person whose offset [3] is known; None where it is not asked."""
+    if landmarks.mesh_rotation is None or offset_rad is None or config.mesh_turn == 0:
+        return None
+    return MeshPose(landmarks.mesh_rotation, config.mesh_turn * landmarks.valid.float(), offset_rad)
 
 
 def priors_of(config: TrackConfig) -> Priors:
@@ -152,6 +163,7 @@ class ObservedLater:
     head: HeadModel
     landmarks: Landmarks  # as they were found
     config: TrackConfig
+    mesh_turn_rad: Tensor | None = None  # [3] of the person
 
     def part(self, start: int, stop: int) -> Observed:
         """The frames start..stop."""
@@ -166,4 +178,4 @@ class ObservedLater:
 
         found = observed_in(without_habit(self.head, some, self.config), torch.arange(N_MESH), self.config)
         self.landmarks.let_go()
-        return found
+        return dataclasses.replace(found, mesh=mesh_pose_of(some, self.mesh_turn_rad, self.config))

@@ -28,7 +28,7 @@ def known_person(head: HeadModel, landmarks: Landmarks, shared: Track, config: T
             f"{landmarks.size_px[0]}x{landmarks.size_px[1]}: open both clips at one size."
         )
     bias = shared.bias_m if shared.bias_m is not None else shared.shape.new_zeros(N_MESH, 3)
-    person = Person(shared.shape, float(shared.intrinsics_px[0, 0]), bias)
+    person = Person(shared.shape, float(shared.intrinsics_px[0, 0]), bias, shared.mesh_turn_rad)
     motion, points = known_motion(head, landmarks, person), landmarks.points_px
     return Fitted(person, motion, motion.jaw_rad.repeat(1, 2), points[..., 0], points)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..head.pose import axis_angle_to_matrix, matrix_to_axis_angle
 from .face_model import FaceModel, skew
+from .mesh_pose import MeshPose, turn_equations
 from .touch import touch_equations
 
 if TYPE_CHECKING:
@@ -38,14 +39,17 @@ class Observed:
     pairs: Tensor  # [P, 2] int64: landmarks whose difference counts too (lips, lids)
     pair_weights: Tensor  # [T, P]
     touch_weights: Tensor  # [T, P] of how far one landmark of a pair lies behind the other; 0 where they are apart
+    mesh: MeshPose | None = None  # what the mesh's depth says of the rotation
 
     def part(self, start: int, stop: int) -> Observed:
         """The frames start..stop."""
-        return dataclasses.replace(self, **{n: getattr(self, n)[start:stop] for n in _PER_FRAME})
+        mesh = None if self.mesh is None else self.mesh.part(start, stop)
+        return dataclasses.replace(self, mesh=mesh, **{n: getattr(self, n)[start:stop] for n in _PER_FRAME})
 
     def take(self, indices: Tensor) -> Observed:
         """Some frames."""
-        return dataclasses.replace(self, **{n: getattr(self, n)[indices] for n in _PER_FRAME})
+        mesh = None if self.mesh is None else self.mesh.take(indices)
+        return dataclasses.replace(self, mesh=mesh, **{n: getattr(self, n)[indices] for n in _PER_FRAME})
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,8 @@ def normal_equations(
     model: FaceModel, motion: Motion, observed: Observed, focal_px: float, priors: Priors,
     heartbeat: Callable[[], None] = quiet,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Hessian [T, 59, 59] and gradient [T, 59] of data, touching lips and rest priors, without the temporal prior."""
+    """Hessian [T, 59, 59] and gradient [T, 59] of data, the mesh's rotation, touching lips and rest priors, without the
+    temporal prior."""
     import torch
 
     hessians: list[Tensor] = []
@@ -156,6 +161,10 @@ def normal_equations(
     touch, pull = touch_equations(model, motion, observed)
     hessian[:, JAW.start :, JAW.start :] += touch
     gradient[:, JAW.start :] += pull
+    if observed.mesh is not None:
+        turn, back = turn_equations(motion, observed.mesh)
+        hessian[:, ROTATION, ROTATION] += turn
+        gradient[:, ROTATION] += back
     values = torch.cat([torch.zeros_like(motion.translation_m).repeat(1, 2), motion.jaw_rad, motion.expression], 1)
     seen = (observed.weights.amax(1) > 0).to(hessian)  # frames without data have only their neighbours
     hessian = hessian + seen[:, None, None] * torch.diag(priors.rest)

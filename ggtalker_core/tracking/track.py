@@ -42,13 +42,14 @@ class _Usable:
 
 
 def track_clip(
-    clip: ReferenceClip, config: TrackConfig | None = None, *, landmarks: Tensor | None = None,
+    clip: ReferenceClip, config: TrackConfig | None = None, *, landmarks: Tensor | FoundFaces | None = None,
     head: HeadModel | None = None, shared: Track | None = None, progress: Progress = silent, device: str = "cpu",
 ) -> Track:  # fmt: skip
     """Fit a head to every frame of `clip`.
 
     landmarks: [T, 478, 2] in pixels of the clip's frames, where the host has them already; frames whose points are
-    not finite or all zero count as without a face. `head` defaults to the bundled one. `progress` may raise to cancel.
+    not finite or all zero count as without a face. Or what a FaceFinder found in these very frames.
+    `head` defaults to the bundled one. `progress` may raise to cancel.
     shared: a track of the same person and camera, whose shape, focal length, offsets and skin colours are kept: only
     pose, jaw, expression and gaze are found (held-out frames; another take of the same set-up).
     `device` runs the networks; the fit is small and stays on the CPU.
@@ -60,7 +61,9 @@ def track_clip(
     config = config or TrackConfig()
     head = head or load_head("default" if shared is None else shared.head_model)
     finding = _FINDING_FULL if config.photometric else _FINDING
-    if landmarks is None:
+    if isinstance(landmarks, FoundFaces):
+        usable = _usable(landmarks, clip.size_px, config)
+    elif landmarks is None:
         found = FaceFinder(
             device,
             min_detection=config.min_detection,
@@ -114,7 +117,7 @@ def _usable(found: FoundFaces, size_px: tuple[int, int], config: TrackConfig) ->
     for cut in found.cuts:
         joined[cut - 1] = False
     faces = int(found.faces_seen.max()) if len(found.faces_seen) else 0
-    landmarks = Landmarks(found.landmarks_px, valid, joined, size_px, found.let_go)
+    landmarks = Landmarks(found.landmarks_px, valid, joined, size_px, found.let_go, found.mesh_rotation)
     return _Usable(landmarks, found.valid, tuple(shots), found.cuts, faces)
 
 
@@ -214,6 +217,7 @@ def _track(
         report=report_text(findings),
         cuts=usable.cuts,
         bias_m=fitted.person.bias_m,
+        mesh_turn_rad=fitted.person.mesh_turn_rad,
         albedo=None if look is None else look.appearance.albedo,
     )
 

@@ -19,7 +19,7 @@ _TENSORS = (
     "shape", "expression", "jaw_rad", "neck_rad", "eyes_rad", "rotation_rad", "translation_m", "intrinsics_px", "valid",
     "error_px", "landmarks_px",
 )  # fmt: skip
-_OPTIONAL = ("light", "offset_m", "bias_m", "albedo")
+_OPTIONAL = ("light", "offset_m", "bias_m", "albedo", "mesh_turn_rad")
 
 
 def save_track(track: Track, path: str | Path) -> Path:

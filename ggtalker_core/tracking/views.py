@@ -45,6 +45,13 @@ class View:
             points = points[mirror_order()][:, :2] * np.array([-1.0, 1.0]) + np.array([MESH_PX, 0.0])
         return to_frame(points, self.square(usual), MESH_PX)
 
+    def depth(self, points: NDArray[np.floating], usual: Square) -> NDArray[np.float64]:
+        """How deep the mesh's points [478, 3] of this crop lie, [478] in pixels of the frame, in the usual order."""
+        import numpy as np
+
+        depth = points[mirror_order(), 2] if self.mirrored else points[:, 2]
+        return np.asarray(depth, np.float64) * (self.square(usual).side_px / MESH_PX)
+
 
 USUAL = (View(),)
 VIEWS: dict[int, tuple[View, ...]] = {

@@ -41,6 +41,7 @@ class Track:
     cuts: tuple[int, ...] = ()  # first frames of new shots
     bias_m: Tensor | None = None  # [468, 3] how far this person's landmarks lie from their usual places, head axes
     albedo: Tensor | None = None  # [N, 3] of the skin samples (tracking/skin.py), where colours were fitted
+    mesh_turn_rad: Tensor | None = None  # [3] how much further the mesh's depth turns this head (tracking/mesh_pose.py)
 
     def __post_init__(self) -> None:
         """Check that all per-frame tensors agree."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ggtalker_core.errors import NoFaceError
 from ggtalker_core.head import load_head
-from ggtalker_core.tracking import TrackConfig, track_clip
+from ggtalker_core.head.pose import axis_angle_to_matrix, matrix_to_axis_angle
+from ggtalker_core.tracking import FaceFinder, TrackConfig, track_clip
 from ggtalker_core.tracking.fit import Landmarks, fit_landmarks
 from ggtalker_core.types import Track
 from ggtalker_core.video import open_clip
@@ -85,3 +89,18 @@ def test_a_head_lying_on_its_side(media: Path) -> None:
         found.error_px.median() / (found.landmarks_px[:, 33] - found.landmarks_px[:, 263]).norm(dim=-1).median()
     )
     assert error < 0.02
+
+
+def test_the_mesh_s_depth_turns_with_the_head(media: Path) -> None:
+    """What it says follows the head through 30 degrees, whoever found it; a frame without a face says nothing."""
+    clip = open_clip(media / "video" / "latentsync_man_crop512.mp4", end_s=3.0)
+    found = FaceFinder().detect_landmarks([*clip.frames(), np.zeros((512, 512, 3), np.uint8)])
+    rotation = found.mesh_rotation
+    assert rotation is not None and rotation.shape == (clip.count + 1, 3, 3) and not bool(rotation[-1].any())
+    assert torch.allclose(rotation[:-1] @ rotation[:-1].mT, torch.eye(3).expand(clip.count, 3, 3), atol=1e-4)
+    fitted = track_clip(clip, dataclasses.replace(FAST, mesh_turn=0.0))
+    head = axis_angle_to_matrix(fitted.rotation_rad)
+    apart = matrix_to_axis_angle(head.mT @ rotation[:-1])
+    apart = (apart - apart.median(0).values).norm(dim=1)
+    assert float(matrix_to_axis_angle(head[0].T @ head).norm(dim=1).max()) > math.radians(8)
+    assert float(apart.median()) < math.radians(2.5)

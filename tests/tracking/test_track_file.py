@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -26,13 +27,15 @@ def track() -> Track:
 
 
 def test_a_track_survives_the_file(track: Track, tmp_path: Path) -> None:
+    assert track.mesh_turn_rad is None  # nothing was said of depth
+    track = dataclasses.replace(track, mesh_turn_rad=torch.tensor([0.04, 0.0, -0.01]))
     path = save_track(track, tmp_path / "clip.safetensors")
     assert path.name == "clip.track.safetensors"
     back = load_track(path)
     assert (back.head_model, back.fps, back.size_px, back.report) == (
         track.head_model, track.fps, track.size_px, track.report,
     )  # fmt: skip
-    for name in ("expression", "jaw_rad", "rotation_rad", "landmarks_px", "valid", "shape"):
+    for name in ("expression", "jaw_rad", "rotation_rad", "landmarks_px", "valid", "shape", "mesh_turn_rad"):
         assert torch.equal(getattr(back, name), getattr(track, name))
     assert list(tmp_path.iterdir()) == [path]
 
