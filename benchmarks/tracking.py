@@ -217,21 +217,24 @@ def one(path: Path) -> dict[str, float]:
     from ggtalker_core.head import load_head
     from ggtalker_core.head.measure import lid_gap_m, lip_gap_m
     from ggtalker_core.head.pose import transform
-    from ggtalker_core.tracking import TrackConfig, track_clip
+    from ggtalker_core.tracking import FaceFinder, TrackConfig, track_clip
     from ggtalker_core.tracking.fit import Landmarks, fit_landmarks
     from ggtalker_core.tracking.topology import LID_PAIRS_LEFT, LID_PAIRS_RIGHT, LIPS
     from ggtalker_core.video import open_clip
 
     clip = open_clip(path)
     wall, cpu = time.perf_counter(), time.process_time()
-    track = track_clip(clip)
+    config = TrackConfig()
+    found = FaceFinder(views=config.views, flow=config.flow).detect_landmarks(clip.frames())
+    track = track_clip(clip, config, landmarks=found)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     head, valid = load_head(), track.valid
     seen = track.landmarks_px
-    landmarks = Landmarks(seen, valid, _joined(track.count, track.cuts), track.size_px)
+    joined = _joined(track.count, track.cuts)
+    landmarks = Landmarks(seen, valid, joined, track.size_px, mesh_rotation=found.mesh_rotation)
     iod = landmarks.iod_px()
-    left_out = fit_landmarks(head, landmarks, TrackConfig(), used=torch.arange(0, 468, 2))
+    left_out = fit_landmarks(head, landmarks, config, used=torch.arange(0, 468, 2))
     held = left_out.error_px[valid][:, 1::2] / iod * 100
     vertices = head.vertices(track.shape, track.expression, track.jaw_rad, track.neck_rad, track.eyes_rad)
     posed = transform(head.landmarks.points(vertices), track.rotation_rad, track.translation_m)

@@ -61,8 +61,8 @@ class TrackConfig:
     views: int = 2  # crops of every frame whose landmarks are averaged: 1, 2 or 4
     flow: float = 50.0  # how much the motion of the picture under a landmark counts against the mesh; 0 = not at all
     habit: float = 1.0  # how much of the mesh's habit of overstating yaw is taken back; 0 for landmarks that are exact
-    # Of the rotation that the mesh's depth gives, per radian squared; 0 = not at all. Landmarks know pitch with 5e4. Twice
-    # as much is as good for three people and costs a fourth a third of a decibel.
+    # Of the rotation that the mesh's depth gives, per radian squared; 0 = not at all. Landmarks know pitch with 5e4.
+    # Twice as much is as good for three people and costs a fourth a third of a decibel.
     mesh_turn: float = 2e4
     # What counts as a face and as a usable clip.
     min_detection: float = 0.5
