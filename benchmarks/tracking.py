@@ -217,7 +217,7 @@ def one(path: Path) -> dict[str, float]:
     from ggtalker_core.head import load_head
     from ggtalker_core.head.measure import lid_gap_m, lip_gap_m
     from ggtalker_core.head.pose import transform
-    from ggtalker_core.tracking import FaceFinder, TrackConfig, track_clip
+    from ggtalker_core.tracking import TrackConfig, face_finder, track_clip
     from ggtalker_core.tracking.fit import Landmarks, fit_landmarks
     from ggtalker_core.tracking.topology import LID_PAIRS_LEFT, LID_PAIRS_RIGHT, LIPS
     from ggtalker_core.video import open_clip
@@ -225,7 +225,7 @@ def one(path: Path) -> dict[str, float]:
     clip = open_clip(path)
     wall, cpu = time.perf_counter(), time.process_time()
     config = TrackConfig()
-    found = FaceFinder(views=config.views, flow=config.flow).detect_landmarks(clip.frames())
+    found = face_finder(config).detect_landmarks(clip.frames())
     track = track_clip(clip, config, landmarks=found)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -24,7 +24,7 @@ def measure(path: Path, seconds: float = SECONDS) -> dict[str, float]:
 
     from ggtalker_core.head import load_head
     from ggtalker_core.head.measure import lip_opening_m
-    from ggtalker_core.tracking import FaceFinder, TrackConfig, track_clip
+    from ggtalker_core.tracking import TrackConfig, face_finder, track_clip
     from ggtalker_core.video import open_clip
 
     torch.set_num_threads(1)
@@ -32,7 +32,7 @@ def measure(path: Path, seconds: float = SECONDS) -> dict[str, float]:
     loose = TrackConfig(turn_change=0.0, move_change=0.0, expression_change=0.0, steady=0.0, views=1, flow=0.0)
     unsmoothed = track_clip(clip, loose)
     wall = time.perf_counter()
-    found = FaceFinder(views=2, flow=TrackConfig().flow).detect_landmarks(clip.frames())
+    found = face_finder(TrackConfig()).detect_landmarks(clip.frames())
     finding_wall, clock = time.perf_counter() - wall, time.process_time()
     fast = track_clip(clip, landmarks=found)
     fast_s, clock = time.process_time() - clock, time.process_time()

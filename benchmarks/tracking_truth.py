@@ -300,12 +300,12 @@ def measure(name: str, folder: Path) -> dict[str, float]:
     path = draw(name, folder)
     import torch
 
-    from ggtalker_core.tracking import FaceFinder, TrackConfig, track_clip
+    from ggtalker_core.tracking import TrackConfig, face_finder, track_clip
     from ggtalker_core.video import open_clip
 
     torch.set_num_threads(1)
     clip, truth = open_clip(path), torch.load(path.with_suffix(".pt"))
-    found = FaceFinder(views=TrackConfig().views, flow=TrackConfig().flow).detect_landmarks(clip.frames())
+    found = face_finder(TrackConfig()).detect_landmarks(clip.frames())
     tracks = {
         "fast": track_clip(clip, landmarks=found),
         "full": track_clip(clip, TrackConfig.full(), landmarks=found),

@@ -31,7 +31,7 @@ _LEAST = 0.9  # of what reaches the neighbours
 _MEET = 3.0  # times what reaches the neighbours
 _OPAQUE = ("lips", "face", "nose", "lids")
 _SKIN = ("face", "nose", "lids", "brows")  # not lips: held level they lost a quarter of a decibel in the mouth
-_ONE_SKIN = ("face", "nose", "brows", "ears", "neck")
+_ONE_SKIN = ("face", "nose", "brows", "ears", "neck")  # of one colour; lids may be painted, lips are red
 _BARE_M = 0.004  # hair shorter than this leaves skin
 _SIDES = ("scalp", "ears", "neck")
 
@@ -95,11 +95,9 @@ def map_prior(
     across, down = _page_weights(cell[pairs], weight / len(pairs), layout.size)
     face = region_mask(layout, head, *_SKIN)
     flat = face | throat
-    both = flat[pairs].all(1).float()
-    level_across, level_down = _page_weights(cell[pairs], both / both.sum().clamp_min(1), layout.size)
-    kinds = _kinds(layout, head, scalp)
-    alike = (kinds[pairs[:, 0]] == kinds[pairs[:, 1]]).float()
-    hue_across, hue_down = _page_weights(cell[pairs], alike / alike.sum().clamp_min(1), layout.size)
+    level_across, level_down = _page_mean(cell[pairs], flat[pairs].all(1), layout.size)
+    kinds = _kinds(layout, head, scalp)[pairs]
+    hue_across, hue_down = _page_mean(cell[pairs], kinds[:, 0] == kinds[:, 1], layout.size)
     return MapPrior(
         offset_max_m=offset[drawn],
         scale_max_m=scale[drawn],
@@ -185,3 +183,8 @@ def _page_weights(cells: Tensor, weight: Tensor, side: int) -> tuple[Tensor, Ten
     page = torch.zeros(2, side * side)
     page[(second - first == side).long(), first] = weight
     return page[0].view(side, side)[:, :-1].contiguous(), page[1].view(side, side)[:-1].contiguous()
+
+
+def _page_mean(cells: Tensor, counts: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """The same for a mean over those pairs of cells [P, 2] that count, [P] bool."""
+    return _page_weights(cells, counts / counts.sum().clamp_min(1), side)

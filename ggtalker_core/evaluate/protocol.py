@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -156,8 +157,6 @@ class _Bench:
 
     def run(self, progress: Progress) -> tuple[Scores, Scores, Scores, list[Row], list[int]]:
         """Scores of ours, of ours refined and of the nearest frame; rows for the sheet; the frames that were scored."""
-        head = self.renderer.head.to("cpu")
-        neck = NeckLine.under(chin_height_m(head, self.fitted.track.shape))
         chosen = [i for i in range(0, self.clip.count, self.config.test_step) if bool(self.track.valid[i])]
         neighbours = self._neighbours(chosen)
         pictures = FrameCache(self.fitted.clip.count, self.clip.size_px)
@@ -169,7 +168,7 @@ class _Bench:
         shown = set(np.unique(np.linspace(0, len(chosen) - 1, self.config.sheet_rows).round().astype(int)).tolist())
         for k, (i, original) in enumerate(_picked(self.clip, chosen)):
             progress(k, len(chosen), f"test frame {k + 1} of {len(chosen)}")
-            mask, matte = self._mask(i, original, neck)
+            mask, matte = self._mask(i, original)
             behind = plate if plate is not None else fill(original, person_free(matte))
             made = self._made(self.track, i, original, mask, behind)
             other = paste(original, pictures.get(neighbours[i]).rgb, mask)
@@ -195,8 +194,7 @@ class _Bench:
         i = chosen[len(chosen) // 2]
         pose = HeadPose.of_track(self.track, i, i + 1)
         ((_, original),) = _picked(self.clip, [i])
-        neck = NeckLine.under(chin_height_m(self.renderer.head.to("cpu"), self.fitted.track.shape))
-        own = max(color_grain(original / 255, self._mask(i, original, neck)[0].head), 1e-6)
+        own = max(color_grain(original / 255, self._mask(i, original)[0].head), 1e-6)
         yaw = self.config.novel_yaw_deg
         made = ((a, *seen_from(self.renderer, pose, a)) for a in (-yaw, yaw))
         return tuple(
@@ -221,14 +219,19 @@ class _Bench:
         plate, still = median_plate(frames, mattes)
         return plate if still > self.config.plate_still else None
 
-    def _mask(self, i: int, image: Image, neck: NeckLine) -> tuple[HeadMask, NDArray[np.uint8]]:
+    @cached_property
+    def _neck(self) -> NeckLine:
+        """Below it a picture is not the head's."""
+        return NeckLine.under(chin_height_m(self.renderer.head.to("cpu"), self.fitted.track.shape))
+
+    def _mask(self, i: int, image: Image) -> tuple[HeadMask, NDArray[np.uint8]]:
         """The head of a test frame, and the person's matte there."""
         from ..adapt.frames import head_weight
 
         points = self.track.landmarks_px[i].numpy()
         centre = points.mean(0)
         matte = keep_person(self.tools.matte(image, points), (int(centre[0]), int(centre[1])))
-        above = head_weight(points, neck.pixels(self.track, i), image.shape[0], image.shape[1])
+        above = head_weight(points, self._neck.pixels(self.track, i), image.shape[0], image.shape[1])
         return head_mask(matte, above, points, self.config), matte
 
     def _made(self, track: Track, i: int, original: Image, mask: HeadMask, behind: Image) -> Image:

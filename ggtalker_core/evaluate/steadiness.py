@@ -1,10 +1,10 @@
-"""What single frames do not show: flicker over time, and how solid a head is from where no frame saw it."""
+"""What single frames do not show: flicker; how solid and how speckled a head is from where no frame saw it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -85,8 +85,7 @@ def open_share(alpha: NDArray[np.float32]) -> float:
     if not outlines:
         return 1.0
     filled = cv2.drawContours(np.zeros_like(solid), [max(outlines, key=cv2.contourArea)], -1, 1, cv2.FILLED)
-    depth = cv2.distanceTransform(cv2.copyMakeBorder(filled, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 5)
-    inside = np.asarray(depth)[1:-1, 1:-1] > _RIM_PX * max(alpha.shape) / 512
+    inside = _deep(filled, _RIM_PX)
     return float((alpha[inside] < _SOLID).mean()) if inside.any() else 1.0
 
 
@@ -98,13 +97,20 @@ def color_grain(rgb: NDArray[np.floating], inside: NDArray[np.bool_]) -> float:
     """
     import cv2
 
-    scale = max(inside.shape) / 512
-    padded = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
-    deep = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5))[1:-1, 1:-1] > _RIND_PX * scale
+    deep = _deep(inside, _RIND_PX)
     values = np.asarray(rgb, np.float32) * 255
     hue = values - (values @ np.array(_GREY, np.float32))[..., None]
-    rest = hue - cv2.GaussianBlur(hue, (0, 0), _GRAIN_PX * scale)
+    rest = hue - cv2.GaussianBlur(hue, (0, 0), _GRAIN_PX * max(inside.shape) / 512)
     return float(np.abs(rest)[deep].mean()) if deep.any() else 0.0
+
+
+def _deep(inside: NDArray[Any], rim_px: float) -> NDArray[np.bool_]:
+    """What lies further inside than `rim_px` (at 512 px), [H, W]; the picture's border counts as an outline."""
+    import cv2
+
+    padded = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5))[1:-1, 1:-1]
+    return depth > rim_px * max(inside.shape) / 512
 
 
 def seen_from(

@@ -6,10 +6,10 @@ from .config import TrackConfig
 from .curves import TrackCurves, curves_of, curves_picture
 from .finder import FaceFinder, FoundFaces
 from .overlay import draw_overlay
-from .track import track_clip
+from .track import face_finder, track_clip
 from .track_file import load_track, save_track
 
 __all__ = [
     "FaceFinder", "FoundFaces", "TrackConfig", "TrackCurves", "curves_of", "curves_picture", "draw_overlay",
-    "load_track", "save_track", "track_clip",
+    "face_finder", "load_track", "save_track", "track_clip",
 ]  # fmt: skip

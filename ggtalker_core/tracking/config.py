@@ -108,12 +108,6 @@ class TrackConfig:
     def tiny() -> TrackConfig:
         """For tests of what comes after."""
         return TrackConfig(
-            n_shape=10,
-            keyframes=4,
-            person_iterations=3,
-            motion_iterations=3,
-            views=1,
-            flow=0.0,
-            habit=0.0,
+            n_shape=10, keyframes=4, person_iterations=3, motion_iterations=3, views=1, flow=0.0, habit=0.0,
             mesh_turn=0.0,
-        )
+        )  # fmt: skip

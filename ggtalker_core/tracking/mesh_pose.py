@@ -2,9 +2,9 @@
 
 In the picture alone, a nod looks much like another shape of the face: pitch is what landmarks know least, and an error
 of one degree moves the hair by pixels. The mesh also says how deep each landmark lies. That depth is too coarse to be
-fitted, but the rotation which carries the firm part of a face there is wrong in other ways than the picture's: with a
-weight of their like, the two together are nearer the truth than either. What the mesh's rotation is off by for one
-person throughout is found on the keyframes and kept.
+fitted, but the rotation which carries the firm part of a face there is wrong in other ways than the picture's: with
+less than half of the picture's weight it brings most heads nearer to where they are. What the mesh's rotation is off by
+for one person throughout is found on the keyframes and kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from .solver import Motion
 
-# The mesh draws faces too deep. So shrunk, what its depth says of a turn does not grow with the turn itself.
+# The mesh draws faces too deep. So shrunk, what its depth says of a turn hardly grows with the turn itself (two people
+# of four; with the others it still falls off as they nod).
 DEPTH_GAIN = 0.8
 _BELOW = 0.35  # of the landmarks: chin and cheeks, which move with the jaw
 _LARGE_RAD = math.radians(5)  # beyond it the mesh has gone astray, and counts less and less

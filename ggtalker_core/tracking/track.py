@@ -64,13 +64,8 @@ def track_clip(
     if isinstance(landmarks, FoundFaces):
         usable = _usable(landmarks, clip.size_px, config)
     elif landmarks is None:
-        found = FaceFinder(
-            device,
-            min_detection=config.min_detection,
-            min_presence=config.min_presence,
-            views=config.views,
-            flow=config.flow,
-        ).detect_landmarks(clip.frames(), total=clip.count, progress=SubProgress(progress, 0.0, finding))
+        looking = SubProgress(progress, 0.0, finding)
+        found = face_finder(config, device).detect_landmarks(clip.frames(), total=clip.count, progress=looking)
         usable = _usable(found, clip.size_px, config)
     else:
         usable = _given(landmarks, clip)
@@ -100,6 +95,14 @@ def track_clip(
         )  # fmt: skip
     progress(100, 100, "fitting the head")
     return _track(clip, head, usable, fitted, look, int(poor.sum()))
+
+
+def face_finder(config: TrackConfig, device: str = "cpu") -> FaceFinder:
+    """The finder that `track_clip` uses with these settings. Raises MissingWeightsError without the bundled weights."""
+    return FaceFinder(
+        device, min_detection=config.min_detection, min_presence=config.min_presence, views=config.views,
+        flow=config.flow,
+    )  # fmt: skip
 
 
 def _usable(found: FoundFaces, size_px: tuple[int, int], config: TrackConfig) -> _Usable:

@@ -56,6 +56,8 @@ class Track:
         check_shape(self, "valid", self.valid, (t,))
         check_shape(self, "error_px", self.error_px, (t,))
         check_shape(self, "landmarks_px", self.landmarks_px, (t, N_LANDMARKS, 2))
+        if self.mesh_turn_rad is not None:
+            check_shape(self, "mesh_turn_rad", self.mesh_turn_rad, (3,))
 
     @property
     def count(self) -> int:

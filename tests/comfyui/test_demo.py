@@ -63,3 +63,16 @@ def test_a_problem_is_told_in_the_nodes_words(tmp_path: Path) -> None:
 def test_a_missing_file_is_told_before_anything_starts(tmp_path: Path) -> None:
     done = demo(tmp_path, str(tmp_path / "gone.mp4"), str(SAMPLE / "sample_voice.wav"))
     assert done.returncode != 0 and "gone.mp4" in done.stderr
+
+
+def test_two_files_of_one_name_stay_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import demo as script  # type: ignore[import-not-found]
+
+    for name in ("a", "b", "input"):
+        (tmp_path / name).mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name / "take.mp4").write_text(name)
+    names = [script.put(tmp_path / name / "take.mp4", tmp_path / "input") for name in ("a", "b")]
+    assert names == ["take.mp4", "take_2.mp4"]
+    assert [(tmp_path / "input" / name).read_text() for name in names] == ["a", "b"]

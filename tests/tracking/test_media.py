@@ -92,7 +92,7 @@ def test_a_head_lying_on_its_side(media: Path) -> None:
 
 
 def test_the_mesh_s_depth_turns_with_the_head(media: Path) -> None:
-    """What it says follows the head through 30 degrees, whoever found it; a frame without a face says nothing."""
+    """What it says follows the head through its turns; a frame without a face says nothing."""
     clip = open_clip(media / "video" / "latentsync_man_crop512.mp4", end_s=3.0)
     found = FaceFinder().detect_landmarks([*clip.frames(), np.zeros((512, 512, 3), np.uint8)])
     rotation = found.mesh_rotation
