@@ -11,8 +11,8 @@ from ..gaussians.texels import Texels
 from .config import Weights
 
 _C1, _C2 = 0.01**2, 0.03**2
-_GREY = (0.299, 0.587, 0.114)
-_ANISOTROPY_FREE = 2.3  # log of 10 : 1
+GREY = (0.299, 0.587, 0.114)
+ANISOTROPY_FREE = 2.3  # log of 10 : 1
 
 
 def window_ssim(a: Tensor, b: Tensor) -> Tensor:
@@ -20,7 +20,7 @@ def window_ssim(a: Tensor, b: Tensor) -> Tensor:
 
     On a processor the usual 11 x 11 Gaussian window on three channels costs ten times the rasteriser; this is cheap.
     """
-    grey = a.new_tensor(_GREY)
+    grey = a.new_tensor(GREY)
     x, y = a @ grey, b @ grey  # [H, W]
     height, width = (side // 4 * 4 for side in x.shape)
 
@@ -91,7 +91,7 @@ class MapPrior:
         ratio = texels.log_scale.amax(1) - texels.log_scale.amin(1)
         total = weights.offset * (texels.offset_m.norm(dim=1) - self.offset_max_m).relu().mean()
         total = total + weights.scale * (scale - self.scale_max_m[:, None]).relu().mean()
-        total = total + weights.anisotropy * (ratio - _ANISOTROPY_FREE).relu().mean()
+        total = total + weights.anisotropy * (ratio - ANISOTROPY_FREE).relu().mean()
         see_through = (weights.opaque_at_least - texels.opacity_logit.sigmoid()).relu()
         total = total + weights.opaque * (see_through * self.opaque).mean()
         strayed = ((texels.color - self.color).abs().amax(1) - self.color_slack).relu()
@@ -116,7 +116,7 @@ class MapPrior:
         Texels overlap, so neighbours in complementary colours make the right one together, and come out as specks
         wherever they are seen from another side, or one of them alone.
         """
-        grey = (texels.color * texels.color.new_tensor(_GREY)).sum(1, keepdim=True)
+        grey = (texels.color * texels.color.new_tensor(GREY)).sum(1, keepdim=True)
         return self._differences(texels.color - grey, self.hue_across, self.hue_down)
 
     def _differences(self, values: Tensor, across: Tensor, down: Tensor) -> Tensor:

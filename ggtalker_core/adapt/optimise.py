@@ -27,6 +27,7 @@ from .limits import Limits
 from .losses import MapPrior, picture_loss
 from .memory import Frugal
 from .pace import paced
+from .prior_compiled import prior_loss
 from .sampling import visiting_order
 from .solid import fleck_loss, hole_loss, painted, turned
 
@@ -83,6 +84,7 @@ class Fitter:
         self.hair = HairShape(self.head, device) if config.hair_shape else None
         self.texels = texels.to(device).parameters()
         self.prior = MapPrior(*(getattr(prior, f.name).to(device) for f in dataclasses.fields(prior)))
+        self._known = prior_loss(self.prior, config.weights)
         self.mlp: dict[str, Tensor] | None = None
         self._random = np.random.default_rng(config.seed)
         self._order: list[int] = []
@@ -179,7 +181,7 @@ class Fitter:
             rendered.rgb[0], rendered.alpha[0, ..., 0], image, matte, weight, emphasis,
             background.to(self.device), weights,
         )  # fmt: skip
-        total = loss.total + self.prior.loss(self.texels, weights)
+        total = loss.total + self._known(self.texels)
         if leaves is not None:
             total = total + weights.expression * leaves["expression"].square().sum()
         total.backward()

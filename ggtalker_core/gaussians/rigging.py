@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..head.pose import matrix_to_quaternion_wxyz
 from ..types import Gaussians
-from . import quaternions
+from . import quaternions, rigging_compiled
 from .config import GaussianConfig
 from .texels import Texels, read_map
 
@@ -71,21 +71,29 @@ def surface_points(rig: Rig, vertices: Tensor) -> Tensor:
 def bind_texels(texels: Texels, rig: Rig, vertices: Tensor, config: GaussianConfig | None = None) -> Gaussians:
     """Pose the Gaussians on `vertices` [B, V, 3]; differentiable with respect to the texels and the vertices."""
     cfg = config or GaussianConfig()
+    way = rigging_compiled.posed if rigging_compiled.takes(texels, rig, vertices) else posed
+    means, quats, scales = way(texels, rig, vertices, cfg)
+    b = int(vertices.shape[0])
+    return Gaussians(
+        means=means,
+        quats=quats,
+        scales=scales,
+        opacities=texels.opacity_logit.sigmoid()[None].expand(b, -1),
+        colors=texels.color[None].expand(b, -1, -1),
+    )
+
+
+def posed(texels: Texels, rig: Rig, vertices: Tensor, config: GaussianConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Means [B, N, 3], quaternions [B, N, 4] and scales [B, N, 3] in torch, on any device and in any precision."""
     frames = triangle_frames(vertices, rig.used)  # [B, U, 3, 3]
     with torch.no_grad():
         q_face = matrix_to_quaternion_wxyz(frames)[:, rig.texel_triangle]
         ratio = (triangle_areas(vertices, rig.used) / rig.rest_area_m2).sqrt()
-        growth = ratio.clamp(cfg.area_ratio_min, cfg.area_ratio_max)[:, rig.texel_triangle]
+        growth = ratio.clamp(config.area_ratio_min, config.area_ratio_max)[:, rig.texel_triangle]
     offset = (frames[:, rig.texel_triangle] @ texels.offset_m[None, :, :, None]).squeeze(-1)
     q_local = torch.nn.functional.normalize(texels.quaternion, dim=-1)
-    b = int(vertices.shape[0])
-    return Gaussians(
-        means=surface_points(rig, vertices) + offset,
-        quats=quaternions.multiply(q_face, q_local[None]),
-        scales=texels.log_scale.exp()[None] * growth[..., None],
-        opacities=texels.opacity_logit.sigmoid()[None].expand(b, -1),
-        colors=texels.color[None].expand(b, -1, -1),
-    )
+    quats = quaternions.multiply(q_face, q_local[None])
+    return surface_points(rig, vertices) + offset, quats, texels.log_scale.exp()[None] * growth[..., None]
 
 
 def bind(

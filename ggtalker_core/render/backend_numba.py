@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..compiled import import_kernels
 from ..errors import BackendUnavailableError
 from ..types import Camera, Gaussians
 from .config import thread_count
@@ -42,55 +40,8 @@ def availability() -> Availability:
 @functools.cache
 def _kernels() -> ModuleType:
     """The compiled stages, imported on first use; their machine code is cached on disk."""
-    import numba
-
-    config: Any = numba.config
-    before = config.CACHE_DIR
-    config.CACHE_DIR = str(cache_folder())  # read while the kernels are defined
-    try:
-        from .cpu import pipeline
-    finally:
-        config.CACHE_DIR = before
-    return pipeline
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: NUMBA_CACHE_DIR, else beside the source, else the temporary folder.
-
-    One folder for each state of the source and each name of the package: numba finds its files by the path of the
-    file that holds a kernel, but a kernel also holds the functions and constants of other files, and its modules'
-    full names (which ComfyUI chooses).
-    """
     here = Path(__file__).parent
-    digest = hashlib.sha256(__name__.encode())
-    for path in (here / "config.py", *sorted((here / "cpu").glob("*.py"))):
-        digest.update(path.read_bytes())
-    user = getattr(os, "getuid", lambda: "user")()
-    asked = os.environ.get("NUMBA_CACHE_DIR")
-    places = [here / "cpu" / "__pycache__", Path(tempfile.gettempdir()) / f"ggtalker-numba-{user}"]
-    for place in [Path(asked), *places] if asked else places:
-        folder = place / f"kernels-{digest.hexdigest()[:12]}"
-        try:
-            place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not _only_ours(place):
-                continue
-            folder.mkdir(mode=0o700, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
-        except OSError:
-            continue
-    raise BackendUnavailableError(
-        f"The compiled CPU rasteriser found no folder it may write to ({places[0]}, {places[1]}). "
-        "Set NUMBA_CACHE_DIR to one."
-    )
-
-
-def _only_ours(folder: Path) -> bool:
-    """Whether nobody else can have put machine code into the folder, which is run as it is found."""
-    if not hasattr(os, "getuid"):
-        return True
-    found = folder.stat()
-    return found.st_uid in (os.getuid(), 0) and not found.st_mode & 0o002
+    return import_kernels(f"{__package__}.cpu.pipeline", here / "cpu", (here / "config.py",))
 
 
 @functools.cache

@@ -176,23 +176,6 @@ def test_gsplat_without_binary_is_told_not_compiled(monkeypatch, tmp_path) -> No
     assert "1.5 or newer" in gsplat_extension.find().why
 
 
-def test_kernel_cache_folder_is_one_that_can_be_written(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
-    assert backend_numba.cache_folder().parent == tmp_path / "mine"
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
-    assert backend_numba.cache_folder().is_dir()
-
-
-@pytest.mark.skipif(not hasattr(os, "getuid"), reason="folders have owners on POSIX only")
-def test_kernel_cache_folder_of_others_is_not_used(monkeypatch, tmp_path) -> None:
-    """Anybody could have put code there."""
-    (tmp_path / "open").mkdir()
-    (tmp_path / "open").chmod(0o777)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "open"))
-    assert backend_numba.cache_folder().parent != tmp_path / "open"
-
-
 def test_two_fresh_processes_share_one_cache(tmp_path) -> None:
     """Both start at once on an empty folder, a third finds what they left; one small kernel stands for all."""
     code = (

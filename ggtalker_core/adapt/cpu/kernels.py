@@ -1,0 +1,116 @@
+"""What is known of the map, with its gradient, in two passes: what `losses.MapPrior.loss` says in torch."""
+
+# pyright: basic, reportCallIssue=false, reportArgumentType=false
+# (kernels: their types are numba's, told where `prior_compiled` calls them)
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+f32 = np.float32
+_ZERO, _ONE = np.float32(0), np.float32(1)
+
+# cached on disk, without the interpreter's lock, without exceptions for division
+jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+@jit
+def texel_terms(
+    offset, log_scale, opacity, color, offset_max, scale_max, opaque, first_color, slack,
+    of_offset, of_scale, of_ratio, ratio_free, of_opaque, opaque_at_least, of_stray,
+    g_offset, g_log_scale, g_opacity, g_color,
+):  # fmt: skip
+    """The terms of single texels: their sum is returned, their gradients are written (g_color is added to).
+
+    of_...: the weight of each term for one texel.
+    """
+    total = 0.0
+    for i in range(offset.shape[0]):
+        x, y, z = offset[i, 0], offset[i, 1], offset[i, 2]
+        length = math.sqrt(x * x + y * y + z * z)
+        over = length - offset_max[i]
+        pull = _ZERO
+        if over > 0:
+            total += of_offset * over
+            pull = of_offset / length
+        g_offset[i, 0], g_offset[i, 1], g_offset[i, 2] = pull * x, pull * y, pull * z
+        high = max(log_scale[i, 0], log_scale[i, 1], log_scale[i, 2])
+        low = min(log_scale[i, 0], log_scale[i, 1], log_scale[i, 2])
+        over = high - low - ratio_free
+        highest, lowest = _ZERO, _ZERO  # how many share each extreme, and its gradient
+        for k in range(3):
+            highest += _ONE if log_scale[i, k] == high else _ZERO
+            lowest += _ONE if log_scale[i, k] == low else _ZERO
+        if over > 0:
+            total += of_ratio * over
+        for k in range(3):
+            gradient = _ZERO
+            if over > 0 and log_scale[i, k] == high:
+                gradient += of_ratio / highest
+            if over > 0 and log_scale[i, k] == low:
+                gradient -= of_ratio / lowest
+            scale = math.exp(log_scale[i, k])
+            if scale > scale_max[i]:
+                total += of_scale * (scale - scale_max[i])
+                gradient += of_scale * scale
+            g_log_scale[i, k] = gradient
+        cover = _ONE / (_ONE + math.exp(-opacity[i]))
+        lacking = opaque_at_least - cover
+        g_opacity[i] = _ZERO
+        if lacking > 0:
+            total += of_opaque * lacking * opaque[i]
+            g_opacity[i] = -of_opaque * opaque[i] * cover * (_ONE - cover)
+        most, channel, sign = f32(-1), 0, _ONE
+        for k in range(3):
+            apart = color[i, k] - first_color[i, k]
+            if abs(apart) > most:
+                most, channel, sign = abs(apart), k, _ONE if apart > 0 else -_ONE
+        if most > slack[i]:
+            total += of_stray * (most - slack[i])
+            g_color[i, channel] += sign * of_stray
+    return total
+
+
+@jit
+def pair_terms(
+    first, second, rough, level, hue, grey, offset, log_scale, opacity, color, g_offset, g_log_scale, g_opacity, g_color
+):  # fmt: skip
+    """The weighted squared differences of the pairs `first`, `second` [P]; gradients are added to.
+
+    rough [P] weighs colour, offset in centimetres, 0.3 log scale and 0.1 opacity; level [P] the offset along the normal
+    in centimetres; hue [P] the colour without its brightness, by the shares `grey` [3].
+    """
+    total = 0.0
+    per_cm, of_scale, of_opacity = f32(1e4), f32(0.09), f32(0.01)  # squares of 100, 0.3 and 0.1
+    for p in range(first.shape[0]):
+        a, b, w = first[p], second[p], rough[p]
+        red, green, blue = color[b, 0] - color[a, 0], color[b, 1] - color[a, 1], color[b, 2] - color[a, 2]
+        brightness = grey[0] * red + grey[1] * green + grey[2] * blue
+        plain = (red - brightness) + (green - brightness) + (blue - brightness)
+        for k in range(3):
+            apart = color[b, k] - color[a, k]
+            tint = apart - brightness
+            total += w * apart * apart + hue[p] * tint * tint
+            # brightness holds all three channels
+            gradient = f32(2) * (w * apart + hue[p] * (tint - grey[k] * plain))
+            g_color[b, k] += gradient
+            g_color[a, k] -= gradient
+            apart = offset[b, k] - offset[a, k]
+            weight = per_cm * (w + level[p] if k == 1 else w)
+            total += weight * apart * apart
+            gradient = f32(2) * weight * apart
+            g_offset[b, k] += gradient
+            g_offset[a, k] -= gradient
+            apart = log_scale[b, k] - log_scale[a, k]
+            total += w * of_scale * apart * apart
+            gradient = f32(2) * w * of_scale * apart
+            g_log_scale[b, k] += gradient
+            g_log_scale[a, k] -= gradient
+        apart = opacity[b] - opacity[a]
+        total += w * of_opacity * apart * apart
+        gradient = f32(2) * w * of_opacity * apart
+        g_opacity[b] += gradient
+        g_opacity[a] -= gradient
+    return total

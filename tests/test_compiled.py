@@ -1,0 +1,46 @@
+"""Where machine code is kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ggtalker_core.compiled import cache_folder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with one source."""
+    folder = tmp_path / "kernels"
+    folder.mkdir()
+    (folder / "one.py").write_text("A = 1\n")
+    return folder
+
+
+def test_the_folder_is_one_that_can_be_written(monkeypatch, tmp_path, home) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "mine"))
+    assert cache_folder("a", home).parent == tmp_path / "mine"
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    assert cache_folder("a", home).parent == home / "__pycache__"
+
+
+def test_another_source_another_constant_or_another_name_is_another_folder(home) -> None:
+    first = cache_folder("a", home)
+    assert cache_folder("a", home) == first != cache_folder("b", home)
+    other = home.parent / "constants.py"
+    other.write_text("B = 2\n")
+    assert cache_folder("a", home, (other,)) != first
+    (home / "one.py").write_text("A = 2\n")
+    assert cache_folder("a", home) != first
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="folders have owners on POSIX only")
+def test_a_folder_of_others_is_not_used(monkeypatch, tmp_path, home) -> None:
+    """Anybody could have put code there."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "open"))
+    assert cache_folder("a", home).parent != tmp_path / "open"
