@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from .prior_compiled import kernels
 
 if TYPE_CHECKING:
     from ..gaussians.texels import Texels
@@ -29,10 +32,15 @@ class Limits:
         nothing = torch.full_like(least[:, 0], math.log(_TINY_M))
         self._least = torch.minimum(torch.stack([least[:, 0], nothing, least[:, 1]], dim=1), self._most)  # [N, 3]
         self._skin = prior.flat > 0
+        self._compiled = kernels() if self._least.device.type == "cpu" else None
 
     @torch.no_grad()
     def hold(self, texels: Texels) -> None:
         """Put the leaves of `texels` back inside the limits, in place."""
+        if self._compiled is not None and texels.log_scale.dtype == torch.float32:
+            values = (texels.log_scale.detach(), texels.quaternion.detach(), self._least, self._most[:, 0], self._skin)
+            self._compiled.hold(*(value.numpy() for value in values), np.float32(math.sin(_TILT_RAD / 2)))
+            return
         texels.log_scale.clamp_(self._least, self._most)
         thin = texels.log_scale[:, [0, 2]].amin(1)
         normal = texels.log_scale[:, _NORMAL]

@@ -27,13 +27,13 @@ _logger = logging.getLogger(__name__)
 
 def prior_loss(prior: MapPrior, weights: Weights) -> Callable[[Texels], Tensor]:
     """The prior of texels as a function, compiled where that can be: on the processor, with numba."""
-    if prior.color.device.type == "cpu" and prior.color.dtype == torch.float32 and _kernels() is not None:
+    if prior.color.device.type == "cpu" and prior.color.dtype == torch.float32 and kernels() is not None:
         return CompiledPrior(prior, weights)
     return functools.partial(prior.loss, weights=weights)
 
 
 @functools.cache
-def _kernels() -> ModuleType | None:
+def kernels() -> ModuleType | None:
     """The kernels; None where numba cannot be had, which torch then does without."""
     try:
         return import_kernels(f"{__package__}.cpu.kernels", Path(__file__).parent / "cpu")
@@ -65,7 +65,7 @@ class CompiledPrior:
 
 
 def _pairs(prior: MapPrior, weights: Weights) -> list[Any]:
-    """The pairs of neighbours that weigh something: both texels, and what weighs their roughness, level, hue; [P] each."""
+    """Pairs of neighbours that weigh something: both texels, weights of their roughness, level and hue; [P] each."""
     side = prior.across.shape[0]
     number = torch.full((side * side,), -1, dtype=torch.long)
     number[prior.cell] = torch.arange(len(prior.cell))
@@ -92,10 +92,10 @@ class _Prior(torch.autograd.Function):
         *tensors, prior = args
         values = [t.detach().contiguous().numpy() for t in tensors]
         gradients = [np.zeros_like(value) for value in values]
-        kernels = _kernels()
-        assert kernels is not None
-        total = kernels.texel_terms(*values, *prior.limits, *prior.terms, *gradients)
-        total += kernels.pair_terms(*prior.pairs, np.array(GREY, np.float32), *values, *gradients)
+        compiled = kernels()
+        assert compiled is not None
+        total = compiled.texel_terms(*values, *prior.limits, *prior.terms, *gradients)
+        total += compiled.pair_terms(*prior.pairs, np.array(GREY, np.float32), *values, *gradients)
         ctx.gradients = gradients
         return tensors[0].new_tensor(total)
 

@@ -7,7 +7,8 @@ import math
 
 import torch
 
-from ggtalker_core.adapt.limits import upright
+from ggtalker_core.adapt import limits
+from ggtalker_core.adapt.limits import Limits, upright
 from ggtalker_core.adapt.losses import MapPrior
 from ggtalker_core.gaussians.texels import Texels
 from ggtalker_core.render import render
@@ -92,3 +93,28 @@ def test_steps_between_neighbours_of_skin_cost_and_slopes_elsewhere_do_not():
     )
     assert math.isclose(step - flat, 0.04, rel_tol=1e-3)
     assert math.isclose(hair, flat, rel_tol=1e-6)
+
+
+def test_compiled_limits_do_what_those_in_torch_do(monkeypatch):
+    n = 400
+    rng = torch.Generator().manual_seed(0)
+    zero, page = torch.zeros(n), torch.zeros(1, 1)
+    prior = MapPrior(
+        offset_max_m=zero, scale_max_m=zero, scale_min_m=torch.rand(n, 2, generator=rng) * 1e-3,
+        scale_most_m=torch.full((n,), 6e-3), flat=(torch.rand(n, generator=rng) > 0.5).float(), face=zero, inner=zero,
+        opaque=zero, color=torch.zeros(n, 3), color_slack=zero, cell=torch.arange(n), across=page, down=page,
+        level_across=page, level_down=page, hue_across=page, hue_down=page,
+    )  # fmt: skip
+    texels = Texels(
+        zero[:, None].expand(n, 3), torch.randn(n, 3, generator=rng) * 2 - 6, torch.randn(n, 4, generator=rng),
+        zero[:, None].expand(n, 3), zero,
+    )  # fmt: skip
+    texels.quaternion[0] = torch.tensor([0.0, 1.0, 0.0, 0.0])  # upside down: no turn is left to keep
+    ours, plain = texels.parameters(), texels.parameters()
+    Limits(prior, 6e-3, 128).hold(ours)
+    monkeypatch.setattr(limits, "kernels", lambda: None)
+    Limits(prior, 6e-3, 128).hold(plain)
+    assert torch.allclose(ours.log_scale, plain.log_scale) and not torch.allclose(ours.log_scale, texels.log_scale)
+    assert torch.allclose(ours.quaternion, plain.quaternion, atol=1e-5)
+    assert float(_lean_deg(ours.quaternion[prior.flat > 0].detach()).max()) < 6.1
+    assert torch.equal(ours.quaternion[prior.flat == 0], texels.quaternion[prior.flat == 0])

@@ -72,7 +72,7 @@ def test_it_is_what_a_processor_uses_and_torch_does_the_rest(monkeypatch):
     texels = _texels(prior, torch.float32)
     ours = prior_compiled.prior_loss(prior, Weights())
     assert isinstance(ours, prior_compiled.CompiledPrior)
-    monkeypatch.setattr(prior_compiled, "_kernels", lambda: None)
+    monkeypatch.setattr(prior_compiled, "kernels", lambda: None)
     plain = prior_compiled.prior_loss(prior, Weights())
     assert not isinstance(plain, prior_compiled.CompiledPrior)
     assert abs(float(plain(texels)) / float(prior.loss(texels, Weights())) - 1) < 1e-6
@@ -82,11 +82,11 @@ def test_without_numba_torch_goes_on_and_it_is_said(monkeypatch, caplog):
     def broken(*_: object) -> None:
         raise ImportError("numba is broken")
 
-    prior_compiled._kernels.cache_clear()
+    prior_compiled.kernels.cache_clear()
     monkeypatch.setattr(prior_compiled, "import_kernels", broken)
     try:
         prior = _prior()
         assert not isinstance(prior_compiled.prior_loss(prior, Weights()), prior_compiled.CompiledPrior)
         assert "numba is broken" in caplog.text
     finally:
-        prior_compiled._kernels.cache_clear()
+        prior_compiled.kernels.cache_clear()

@@ -1,4 +1,4 @@
-"""What is known of the map, with its gradient, in two passes: what `losses.MapPrior.loss` says in torch."""
+"""What `losses.MapPrior.loss` says in torch, with its gradient, in two passes; and `limits.Limits.hold` in one."""
 
 # pyright: basic, reportCallIssue=false, reportArgumentType=false
 # (kernels: their types are numba's, told where `prior_compiled` calls them)
@@ -114,3 +114,31 @@ def pair_terms(
         g_opacity[b] += gradient
         g_opacity[a] -= gradient
     return total
+
+
+@jit
+def hold(log_scale, quaternion, least, most, skin, most_sine):
+    """Put log scales [N, 3] and quaternions [N, 4] back inside their limits, in place.
+
+    least [N, 3], most [N]; on `skin` [N] discs are thinnest along the normal (axis 1), which leans by less than the
+    angle with the half sine `most_sine`.
+    """
+    for i in range(log_scale.shape[0]):
+        for k in range(3):
+            log_scale[i, k] = min(max(log_scale[i, k], least[i, k]), most[i])
+        if not skin[i]:
+            continue
+        log_scale[i, 1] = min(log_scale[i, 1], log_scale[i, 0], log_scale[i, 2])
+        w, x, y, z = quaternion[i, 0], quaternion[i, 1], quaternion[i, 2], quaternion[i, 3]
+        inverse = _ONE / max(math.sqrt(w * w + x * x + y * y + z * z), f32(1e-12))
+        lean = math.sqrt(x * x + z * z) * inverse
+        if lean <= most_sine:
+            continue
+        shrink = inverse * most_sine / lean
+        turn = math.sqrt(w * w + y * y) * inverse
+        rest = math.sqrt(_ONE - most_sine * most_sine)
+        if turn > f32(1e-6):
+            quaternion[i, 0], quaternion[i, 2] = w * inverse / turn * rest, y * inverse / turn * rest
+        else:
+            quaternion[i, 0], quaternion[i, 2] = rest, _ZERO
+        quaternion[i, 1], quaternion[i, 3] = x * shrink, z * shrink
