@@ -190,9 +190,9 @@ class AdaptConfig:
             preset="draft",
             uv_size=160,
             stages=(
-                Stage("map", 250, divisor=2),
-                Stage("map+parameters, half size", 1600, divisor=2, fit_parameters=True),
-                Stage("map+parameters", 1100, fit_parameters=True, rate=0.7),
+                Stage("map", 400, divisor=2),
+                Stage("map+parameters, half size", 2500, divisor=2, fit_parameters=True),
+                Stage("map+parameters", 1700, fit_parameters=True, rate=0.7),
             ),
         )
 
@@ -205,9 +205,9 @@ class AdaptConfig:
             max_box_px=640,
             loop_s=20.0,
             stages=(
-                Stage("map", 400, divisor=2),
-                Stage("map+parameters, half size", 1600, divisor=2, fit_parameters=True),
-                Stage("map+parameters", 1800, fit_parameters=True, rate=0.7),
+                Stage("map", 500, divisor=2),
+                Stage("map+parameters, half size", 3000, divisor=2, fit_parameters=True),
+                Stage("map+parameters", 2600, fit_parameters=True, rate=0.7),
             ),
             inpainter=InpainterStage(2000, crop_px=256),
         )
