@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import logging
 import os
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from .errors import BackendUnavailableError
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+_logger = logging.getLogger(__name__)
 
 
 def import_kernels(module: str, home: Path, sources: Sequence[Path] = ()) -> ModuleType:
@@ -32,6 +35,18 @@ def import_kernels(module: str, home: Path, sources: Sequence[Path] = ()) -> Mod
         config.CACHE_DIR = before
 
 
+def working_kernels(module: str, home: Path, purpose: str) -> ModuleType | None:
+    """The same after the module's `try_out` ran, so that any failure to compile shows here; None, with a warning that
+    names the `purpose`, where numba cannot be had or does not work: for what torch can do as well, but slower."""
+    try:
+        kernels = import_kernels(module, home)
+        kernels.try_out()
+    except Exception as error:
+        _logger.warning("Without compiled code for %s, which is slower: %s: %s", purpose, type(error).__name__, error)
+        return None
+    return kernels
+
+
 def cache_folder(name: str, home: Path, sources: Sequence[Path] = ()) -> Path:
     """Where the compiled kernels of the sources in folder `home` are kept: NUMBA_CACHE_DIR, else beside them, else the
     temporary folder.
@@ -41,7 +56,7 @@ def cache_folder(name: str, home: Path, sources: Sequence[Path] = ()) -> Path:
     constants of other files, and its modules' full names (which ComfyUI chooses).
     """
     digest = hashlib.sha256(name.encode())
-    for path in (*sources, *sorted(home.glob("*.py"))):
+    for path in (Path(__file__).with_name("jit.py"), *sources, *sorted(home.glob("*.py"))):
         digest.update(path.read_bytes())
     user = getattr(os, "getuid", lambda: "user")()
     asked = os.environ.get("NUMBA_CACHE_DIR")

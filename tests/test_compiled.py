@@ -1,4 +1,4 @@
-"""Where machine code is kept."""
+"""Where machine code is kept, and what happens without."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ggtalker_core.compiled import cache_folder
+from ggtalker_core import compiled
+from ggtalker_core.adapt import cpu as of_fit
+from ggtalker_core.compiled import cache_folder, working_kernels
+from ggtalker_core.gaussians import cpu as of_rigging
 
 
 @pytest.fixture
@@ -44,3 +47,29 @@ def test_a_folder_of_others_is_not_used(monkeypatch, tmp_path, home) -> None:
     (tmp_path / "open").chmod(0o777)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "open"))
     assert cache_folder("a", home).parent != tmp_path / "open"
+
+
+@pytest.mark.parametrize("part", [of_rigging, of_fit])
+def test_kernels_that_do_not_import_or_do_not_run_are_done_without_and_it_is_said(part, monkeypatch, caplog) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("numba is broken")
+
+    whole = part.kernels()
+    assert whole is not None
+    asked = whole.__name__, Path(part.__file__).parent
+    assert working_kernels(*asked, "the test") is whole and not caplog.text
+    monkeypatch.setattr(whole, "try_out", broken)
+    assert working_kernels(*asked, "the test") is None
+    assert "Without compiled code for the test" in caplog.text and "numba is broken" in caplog.text
+    caplog.clear()
+    monkeypatch.setattr(compiled, "import_kernels", broken)
+    assert working_kernels(*asked, "the test") is None and "numba is broken" in caplog.text
+
+
+def test_a_trial_notices_wrong_numbers(monkeypatch) -> None:
+    for part, kernel in ((of_rigging, "pose_texels"), (of_fit, "pair_terms")):
+        found = part.kernels()
+        assert found is not None
+        monkeypatch.setattr(found, kernel, lambda *values: values[-3].fill(7) or 7.0)
+        with pytest.raises(RuntimeError, match="wrong"):
+            found.try_out()

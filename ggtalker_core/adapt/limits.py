@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .prior_compiled import kernels
+from .cpu import kernels
 
 if TYPE_CHECKING:
     from ..gaussians.texels import Texels

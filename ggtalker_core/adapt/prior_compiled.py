@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..compiled import import_kernels
+from .cpu import kernels
 from .losses import ANISOTROPY_FREE, GREY
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from ..gaussians.texels import Texels
     from .config import Weights
     from .losses import MapPrior
-
-_logger = logging.getLogger(__name__)
 
 
 def prior_loss(prior: MapPrior, weights: Weights) -> Callable[[Texels], Tensor]:
@@ -30,16 +24,6 @@ def prior_loss(prior: MapPrior, weights: Weights) -> Callable[[Texels], Tensor]:
     if prior.color.device.type == "cpu" and prior.color.dtype == torch.float32 and kernels() is not None:
         return CompiledPrior(prior, weights)
     return functools.partial(prior.loss, weights=weights)
-
-
-@functools.cache
-def kernels() -> ModuleType | None:
-    """The kernels; None where numba cannot be had, which torch then does without."""
-    try:
-        return import_kernels(f"{__package__}.cpu.kernels", Path(__file__).parent / "cpu")
-    except Exception as error:  # a broken numba is no reason to fit nothing
-        _logger.warning("Without the compiled prior, which is slower: %s: %s", type(error).__name__, error)
-        return None
 
 
 class CompiledPrior:

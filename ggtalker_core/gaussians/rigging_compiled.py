@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..compiled import import_kernels
+from .cpu import kernels
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from .config import GaussianConfig
     from .rigging import Rig
     from .texels import Texels
-
-_logger = logging.getLogger(__name__)
-
-
-@functools.cache
-def _kernels() -> ModuleType | None:
-    """The kernels; None where numba cannot be had, which torch then does without."""
-    try:
-        return import_kernels(f"{__package__}.cpu.kernels", Path(__file__).parent / "cpu")
-    except Exception as error:  # a broken numba is no reason to draw nothing
-        _logger.warning("Without compiled rigging, which is slower: %s: %s", type(error).__name__, error)
-        return None
 
 
 def takes(texels: Texels, rig: Rig, vertices: Tensor) -> bool:
     """Whether `posed` can do it: numba, and single precision on the processor throughout."""
     values = (vertices, texels.offset_m, texels.log_scale, texels.quaternion, rig.barycentric, rig.rest_area_m2)
-    return all(v.device.type == "cpu" and v.dtype == torch.float32 for v in values) and _kernels() is not None
+    return all(v.device.type == "cpu" and v.dtype == torch.float32 for v in values) and kernels() is not None
 
 
 def posed(texels: Texels, rig: Rig, vertices: Tensor, config: GaussianConfig) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,18 +36,18 @@ class _Pose(torch.autograd.Function):
     def forward(ctx: Any, *args: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Pose; keeps per frame the triangles' frames."""
         *tensors, rig, (least, most) = args
-        kernels = _kernels()
-        assert kernels is not None
+        compiled = kernels()
+        assert compiled is not None
         offset, log_scale, quaternion, vertices = (_array(t) for t in tensors)
         count, used, n = vertices.shape[0], _array(rig.used), offset.shape[0]
         means, quats, scales = (np.empty((count, n, width), np.float32) for width in (3, 4, 3))
-        frames = np.empty((count, len(used), kernels.FRAME), np.float32)
+        frames = np.empty((count, len(used), compiled.FRAME), np.float32)
         growth = np.empty(len(used), np.float32)
         surface = [_array(value) for value in (rig.corners, rig.barycentric, rig.texel_triangle)]
         limits = np.float32(least), np.float32(most)
         for b in range(count):
-            kernels.pose_triangles(vertices[b], used, _array(rig.rest_area_m2), *limits, frames[b], growth)
-            kernels.pose_texels(
+            compiled.pose_triangles(vertices[b], used, _array(rig.rest_area_m2), *limits, frames[b], growth)
+            compiled.pose_texels(
                 vertices[b], *surface, frames[b], growth, offset, log_scale, quaternion, means[b], quats[b], scales[b]
             )  # fmt: skip
         ctx.kept = (offset, quaternion, vertices, used, surface, frames, scales)
@@ -73,8 +56,8 @@ class _Pose(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of offset, log scale, quaternion and vertices."""
-        kernels = _kernels()
-        assert kernels is not None
+        compiled = kernels()
+        assert compiled is not None
         offset, quaternion, vertices, used, surface, frames, scales = ctx.kept
         corners, barycentric, triangle = surface
         g_means, g_quats, g_scales = (_array(g) for g in cotangents)
@@ -83,11 +66,11 @@ class _Pose(torch.autograd.Function):
         scratch = np.empty((len(used), 9), np.float32)
         for b in range(len(vertices)):
             if any(ctx.needs_input_grad[:3]):
-                kernels.texel_gradients(
+                compiled.texel_gradients(
                     triangle, frames[b], quaternion, scales[b], g_means[b], g_quats[b], g_scales[b], *of_texels
                 )  # fmt: skip
             if ctx.needs_input_grad[3]:
-                kernels.vertex_gradients(
+                compiled.vertex_gradients(
                     vertices[b], used, corners, barycentric, triangle, frames[b], offset, g_means[b], scratch,
                     of_vertices[b],
                 )  # fmt: skip

@@ -76,17 +76,3 @@ def test_it_is_what_a_processor_uses_and_torch_does_the_rest(monkeypatch):
     plain = prior_compiled.prior_loss(prior, Weights())
     assert not isinstance(plain, prior_compiled.CompiledPrior)
     assert torch.isclose(plain(texels), prior.loss(texels, Weights()), rtol=1e-6)
-
-
-def test_without_numba_torch_goes_on_and_it_is_said(monkeypatch, caplog):
-    def broken(*_: object) -> None:
-        raise ImportError("numba is broken")
-
-    prior_compiled.kernels.cache_clear()
-    monkeypatch.setattr(prior_compiled, "import_kernels", broken)
-    try:
-        prior = _prior()
-        assert not isinstance(prior_compiled.prior_loss(prior, Weights()), prior_compiled.CompiledPrior)
-        assert "numba is broken" in caplog.text
-    finally:
-        prior_compiled.kernels.cache_clear()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...jit import inlined, jit
 from ..config import ALPHA_MAX, T_STOP, TILE_PX
 from . import lanes as L
 from .forward import (
@@ -33,7 +34,7 @@ from .projection import BLUE, GREEN, LEAN_X, LOG_OPACITY, RECORD, RED, UX, UY, A
 SLOT = 9
 
 
-@L.inlined
+@inlined
 def open_gradient(left, top, image, alpha, v_image, v_alpha, colour, rest):
     """Per pixel the colour's gradient (three planes) and what the whole picture contributes to it."""
     height, width = alpha.shape
@@ -53,7 +54,7 @@ def open_gradient(left, top, image, alpha, v_image, v_alpha, colour, rest):
         rest[p] = total
 
 
-@L.inlined
+@inlined
 def differentiate_block(
     at, a, lean, c, log_opacity, ux, uy, red, green, blue, pixel_x, pixel_y, through, thresholds, colour, rest, sums
 ):
@@ -86,13 +87,13 @@ def differentiate_block(
     )  # fmt: skip
 
 
-@L.jit
+@jit
 def clear(values, start, stop):
     """Zero values[start:stop]."""
     values[start:stop] = f32(0)
 
 
-@L.jit
+@jit
 def differentiate_tiles(
     tiles, runs, turn, offsets, listed, records, rects, slots, columns, image, alpha, v_image, v_alpha, walked,
     gradients,

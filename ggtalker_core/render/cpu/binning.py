@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import lanes as L
+from ...jit import inlined, jit
 
 DIGIT_BITS = 11
 _MASK = np.uint64((1 << DIGIT_BITS) - 1)
 
 
-@L.jit
+@jit
 def survey(depths, counts, start, stop, found):
     """Of the Gaussians start..stop: how many are seen, their pairs with tiles, least and greatest depth as bits.
 
@@ -33,7 +33,7 @@ def survey(depths, counts, start, stop, found):
     found[0], found[1], found[2], found[3] = seen, pairs, np.int64(least), np.int64(most)
 
 
-@L.jit
+@jit
 def list_seen(depths, counts, start, stop, least, first, slot, slots, keys, histogram):
     """Keys (depth above `least`, then index) of those seen among start..stop, from the place `first` on.
 
@@ -51,7 +51,7 @@ def list_seen(depths, counts, start, stop, least, first, slot, slots, keys, hist
             histogram[depth & _MASK] += 1
 
 
-@L.jit
+@jit
 def count_digits(keys, start, stop, shift, histogram):
     """Add to the histogram how often each digit of the depth (the bits from `shift` on) occurs in keys[start:stop]."""
     up = np.uint64(shift + 32)
@@ -59,7 +59,7 @@ def count_digits(keys, start, stop, shift, histogram):
         histogram[(keys[i] >> up) & _MASK] += 1
 
 
-@L.jit
+@jit
 def deal_digits(keys, start, stop, shift, places, keys_to):
     """Move keys[start:stop] to where their digit belongs, from places[digit] on, keeping their order."""
     up = np.uint64(shift + 32)
@@ -70,7 +70,7 @@ def deal_digits(keys, start, stop, shift, places, keys_to):
         keys_to[to] = keys[i]
 
 
-@L.jit
+@jit
 def deal_last(keys, start, stop, shift, places, boxes, order, sorted_boxes):
     """As `deal_digits`, but what is written is the Gaussian's index and its box."""
     up = np.uint64(shift + 32)
@@ -83,7 +83,7 @@ def deal_last(keys, start, stop, shift, places, boxes, order, sorted_boxes):
         sorted_boxes[to] = boxes[g]
 
 
-@L.jit
+@jit
 def first_places(histograms, places):
     """Where each part's share of each digit begins: by digit, then by part, so that equal digits keep their order."""
     parts, digits = histograms.shape
@@ -94,7 +94,7 @@ def first_places(histograms, places):
             total += histograms[part, digit]
 
 
-@L.inlined
+@inlined
 def unpack(box, columns):
     """First tile of a packed box, and whether it is two wide and two high (else one); False if it is larger."""
     x0, y0 = box & 0xFFFF, (box >> 16) & 0xFFFF
@@ -102,7 +102,7 @@ def unpack(box, columns):
     return y0 * columns + x0, wide, high, (wide | high) <= 1
 
 
-@L.jit
+@jit
 def count_tiles(boxes, columns, start, stop, cursors):
     """Add to cursors[tile] how many of boxes[start:stop] touch each tile.
 
@@ -122,7 +122,7 @@ def count_tiles(boxes, columns, start, stop, cursors):
                     cursors[tile + y * columns + x] += 1
 
 
-@L.inlined
+@inlined
 def append(cursors, listed, tile, g, really):
     """Write g at the end of a tile's list; if not `really` (0), the next one to be written there replaces it."""
     to = cursors[tile]
@@ -130,7 +130,7 @@ def append(cursors, listed, tile, g, really):
     cursors[tile] = to + really
 
 
-@L.jit
+@jit
 def scatter_tiles(order, boxes, columns, start, stop, cursors, listed):
     """Write order[start:stop] into the tiles' lists, each from cursors[tile] on."""
     for s in range(start, stop):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...jit import inlined, jit
 from ..config import ALPHA_MAX, ALPHA_MIN, T_STOP, TILE_PX
 from . import lanes as L
 from .projection import BLUE, GREEN, LEAN_X, LEAN_Y, LOG_OPACITY, RECORD, RED, UX, UY, A, C, f32
@@ -28,13 +29,13 @@ BLOCK_X = (np.arange(16) % 4 * 4 + 0.5).astype(np.float32)
 BLOCK_Y = (np.arange(16) // 4 * 4 + 0.5).astype(np.float32)
 
 
-@L.inlined
+@inlined
 def clamp(x, low, high):
     """x within [low, high]."""
     return L.minimum(L.maximum(x, low), high)
 
 
-@L.inlined
+@inlined
 def touched_blocks(records, r, ux, uy, block_x, block_y):
     """Bits of the blocks in which the Gaussian's coverage reaches 1/255 (with a little margin).
 
@@ -54,14 +55,14 @@ def touched_blocks(records, r, ux, uy, block_x, block_y):
     return L.bits(L.maximum(on_x, on_y) * L.splat(f32(0.999)) >= L.splat(-reach))
 
 
-@L.inlined
+@inlined
 def exponent(a, lean, c, log_opacity, dx, dy):
     """log2 of the coverage before it is limited, and dx - lean * dy."""
     along = dx - lean * dy
     return log_opacity - a * along * along - c * dy * dy, along
 
 
-@L.inlined
+@inlined
 def living_blocks(thresholds):
     """Bits of the blocks in which some pixel goes on."""
     alive = np.int32(0)
@@ -71,7 +72,7 @@ def living_blocks(thresholds):
     return alive
 
 
-@L.inlined
+@inlined
 def open_tile(left, top, width, height, through, thresholds):
     """Full transmittance; pixels outside the picture have ended."""
     for p in range(PIXELS):
@@ -80,7 +81,7 @@ def open_tile(left, top, width, height, through, thresholds):
         thresholds[p] = LOG_MIN if inside else DEAD
 
 
-@L.inlined
+@inlined
 def blend_block(at, a, lean, c, log_opacity, ux, uy, red, green, blue, pixel_x, pixel_y, through, thresholds, rgb):
     """Add one Gaussian to the sixteen pixels from `at` on."""
     dx, dy = ux - L.load(pixel_x, at), uy - L.load(pixel_y, at)
@@ -99,7 +100,7 @@ def blend_block(at, a, lean, c, log_opacity, ux, uy, red, green, blue, pixel_x, 
     L.store(rgb, at + 2 * PIXELS, L.load(rgb, at + 2 * PIXELS) + weight * blue)
 
 
-@L.inlined
+@inlined
 def close_tile(left, top, background, rgb, through, image, alpha):
     """Write the tile's pixels that lie inside the picture, over the background."""
     height, width = alpha.shape
@@ -112,7 +113,7 @@ def close_tile(left, top, background, rgb, through, image, alpha):
             alpha[y, x] = f32(1) - t
 
 
-@L.jit
+@jit
 def blend_tiles(tiles, runs, turn, offsets, listed, records, background, columns, image, alpha, walked):
     """Render the given tiles, sharing them through `turn` with other threads that do the same.
 

@@ -13,7 +13,6 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
@@ -23,10 +22,6 @@ _FLOATS = ir.VectorType(ir.FloatType(), WIDTH)
 _BITS = ir.VectorType(ir.IntType(1), WIDTH)
 _INTS = ir.VectorType(ir.IntType(32), WIDTH)
 _FLAGS = ("contract", "nsz")
-
-# how every kernel is compiled: cached on disk, without the interpreter's lock, without exceptions for division
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True)
 
 
 class LanesType(types.Type):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...jit import inlined, jit
 from ..config import ALPHA_MIN, EXTENT_MAX, TILE_PX
 from . import lanes as L
 
@@ -26,7 +27,7 @@ X_MAX, X_MIN, Y_MAX, Y_MIN, NEAR, FAR, EPS, ANTIALIASED = 18, 19, 20, 21, 22, 23
 CAMERA = 26
 
 
-@L.inlined
+@inlined
 def transform(cam, x, y, z):
     """World to camera axes."""
     mx = L.splat(cam[0]) * x + L.splat(cam[1]) * y + L.splat(cam[2]) * z + L.splat(cam[9])
@@ -35,7 +36,7 @@ def transform(cam, x, y, z):
     return mx, my, mz
 
 
-@L.inlined
+@inlined
 def rotation(w, x, y, z):
     """Rows of the rotation matrix of unit quaternions."""
     one, two = L.splat(f32(1)), L.splat(f32(2))
@@ -45,7 +46,7 @@ def rotation(w, x, y, z):
     return r00, r01, r02, r10, r11, r12, r20, r21, r22
 
 
-@L.inlined
+@inlined
 def slope(cam, mx, my, rz):
     """Derivative of the pixel by the camera position (j00, j02, j11, j12) and the clamped slopes tx/z, ty/z."""
     sx = L.minimum(L.maximum(mx * rz, L.splat(cam[X_MIN])), L.splat(cam[X_MAX]))
@@ -55,7 +56,7 @@ def slope(cam, mx, my, rz):
     return j00, zero - j00 * sx, j11, zero - j11 * sy, sx, sy
 
 
-@L.inlined
+@inlined
 def screen_rows(cam, j00, j02, j11, j12):
     """The slope times the camera's rotation: two rows of three."""
     a0 = j00 * L.splat(cam[0]) + j02 * L.splat(cam[6])
@@ -67,7 +68,7 @@ def screen_rows(cam, j00, j02, j11, j12):
     return a0, a1, a2, b0, b1, b2
 
 
-@L.inlined
+@inlined
 def turn(a0, a1, a2, r):
     """A row of three times a rotation matrix."""
     p0 = a0 * r[0] + a1 * r[3] + a2 * r[6]
@@ -76,14 +77,14 @@ def turn(a0, a1, a2, r):
     return p0, p1, p2
 
 
-@L.inlined
+@inlined
 def unit(q):
     """Normalised quaternion and one over its length."""
     inverse = L.splat(f32(1)) / L.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3])
     return q[0] * inverse, q[1] * inverse, q[2] * inverse, q[3] * inverse, inverse
 
 
-@L.inlined
+@inlined
 def covariance(p, q, eps):
     """Screen covariance (with the low-pass) of the axes' rows p, q, and its determinant without and with low-pass.
 
@@ -96,7 +97,7 @@ def covariance(p, q, eps):
     return xx + eps, xy, yy + eps, sharp, sharp + eps * (xx + yy + eps)
 
 
-@L.inlined
+@inlined
 def cull_and_bound(cam, mz, ux, uy, xx, yy, det, opacity, log_opacity):
     """Which Gaussians are seen, and the half-open box of tiles that each touches."""
     zero, one = L.splat(f32(0)), L.splat(f32(1))
@@ -117,7 +118,7 @@ def cull_and_bound(cam, mz, ux, uy, xx, yy, det, opacity, log_opacity):
     return count, x0, y0, x1, y1, one
 
 
-@L.jit
+@jit
 def project(means, quats, scales, opacities, colors, cam, start, stop, records, rects, counts, depths):
     """Project the Gaussians start..stop (at least sixteen); fills the rows of those that are seen, counts for all."""
     box = np.empty((6, 16), np.float32)

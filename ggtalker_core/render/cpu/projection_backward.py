@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...jit import inlined, jit
 from . import lanes as L
 from .backward import SLOT
 from .projection import (
@@ -27,7 +28,7 @@ from .projection import (
 )  # fmt: skip
 
 
-@L.inlined
+@inlined
 def gather(slots, counts, gradients, first, scratch):
     """The nine sums of sixteen Gaussians over the tiles that each touches, always in the same order."""
     for k in range(16):
@@ -45,7 +46,7 @@ def gather(slots, counts, gradients, first, scratch):
     return L.transpose(rows)
 
 
-@L.inlined
+@inlined
 def blur_gradient(xx, xy, yy, det, g):
     """Gradients of the pixel position and of the screen covariance (half of xy's each way) from the sums.
 
@@ -63,13 +64,13 @@ def blur_gradient(xx, xy, yy, det, g):
     return g_x, g_y, w00, w01, w11
 
 
-@L.inlined
+@inlined
 def cross(p, q):
     """Cross product of two rows."""
     return p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]
 
 
-@L.inlined
+@inlined
 def compensation_gradient(p, q, sharp, det, eps, v_root):
     """Antialiased mode: gradients of the rows p, q of scaled axes through root = sqrt(sharp / det).
 
@@ -89,7 +90,7 @@ def compensation_gradient(p, q, sharp, det, eps, v_root):
     )  # fmt: skip
 
 
-@L.inlined
+@inlined
 def quaternion_gradient(q, e):
     """From the gradient e of the rotation matrix to that of the quaternion before it was normalised."""
     w, x, y, z, inverse = q
@@ -104,7 +105,7 @@ def quaternion_gradient(q, e):
     )  # fmt: skip
 
 
-@L.inlined
+@inlined
 def position_gradient(cam, mx, my, rz, sx, sy, g_x, g_y, j00, j11, va, vb):
     """Gradient of the world position, from those of the pixel (g_x, g_y) and of the screen rows va, vb."""
     zero, two = L.splat(f32(0)), L.splat(f32(2))
@@ -129,7 +130,7 @@ def position_gradient(cam, mx, my, rz, sx, sy, g_x, g_y, j00, j11, va, vb):
     )
 
 
-@L.inlined
+@inlined
 def axes_gradient(p, q, w00, w01, w11):
     """Gradient of the two rows of scaled axes: covariance = rows times rows transposed."""
     two = L.splat(f32(2))
@@ -138,7 +139,7 @@ def axes_gradient(p, q, w00, w01, w11):
     return u0, u1, u2, v0, v1, v2
 
 
-@L.jit
+@jit
 def differentiate_projection(
     means, quats, scales, opacities, cam, records, counts, slots, gradients, start, stop,
     v_means, v_quats, v_scales, v_opacities, v_colors,

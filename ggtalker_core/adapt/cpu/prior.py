@@ -1,19 +1,17 @@
 """What `losses.MapPrior.loss` says in torch, with its gradient, in two passes; and `limits.Limits.hold` in one."""
 
 # pyright: basic, reportCallIssue=false, reportArgumentType=false
-# (kernels: their types are numba's, told where `prior_compiled` calls them)
+# (kernels: their types are numba's, told where `try_out` and `prior_compiled` call them)
 from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from ...jit import jit
 
 f32 = np.float32
 _ZERO, _ONE = np.float32(0), np.float32(1)
-
-# cached on disk, without the interpreter's lock, without exceptions for division
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @jit
@@ -142,3 +140,16 @@ def hold(log_scale, quaternion, least, most, skin, most_sine):
         else:
             quaternion[i, 0], quaternion[i, 2] = rest, _ZERO
         quaternion[i, 1], quaternion[i, 3] = x * shrink, z * shrink
+
+
+def try_out() -> None:
+    """Run every kernel once, on two texels: compiles what is not cached, and shows whether it works."""
+    two, triple, single = np.zeros(2, np.float32), np.zeros((2, 3), np.float32), np.float32
+    values, limits = (triple, triple, two, triple), (two, two, two, triple, two)
+    gradients = [np.zeros_like(value) for value in values]
+    total = texel_terms(*values, *limits, *(single(0.1),) * 7, *gradients)
+    pair = np.zeros(1, np.int64), np.ones(1, np.int64), *(np.ones(1, np.float32),) * 3
+    total += pair_terms(*pair, np.full(3, 1 / 3, np.float32), *values, *gradients)
+    hold(triple.copy(), np.ones((2, 4), np.float32), triple, two, two > 0, single(0.1))
+    if not abs(total - 0.6) < 1e-5:  # of six scales that are too large by one each
+        raise RuntimeError(f"the trial texels are wrong ({total})")

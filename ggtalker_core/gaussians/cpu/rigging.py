@@ -4,21 +4,18 @@ Torch needs some sixty small passes over memory for it, and with them took longe
 """
 
 # pyright: basic, reportCallIssue=false, reportArgumentType=false
-# (kernels: their types are numba's, told where `rigging_compiled` calls them)
+# (kernels: their types are numba's, told where `try_out` and `rigging_compiled` call them)
 from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
+
+from ...jit import inlined, jit
 
 FRAME = 13  # numbers of a triangle: edge 3, normal 3, edge x normal 3, quaternion 4
 f32 = np.float32
 _TINY = np.float32(1e-12)
-
-# cached on disk, without the interpreter's lock, without exceptions for division
-jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-inlined = numba.njit(nogil=True, error_model="numpy", forceinline=True)
 
 
 @inlined
@@ -35,6 +32,14 @@ def unit(x, y, z):
         return x / _TINY, y / _TINY, z / _TINY, f32(0)
     inverse = f32(1) / length
     return x * inverse, y * inverse, z * inverse, inverse
+
+
+@inlined
+def unit_quaternion(q, i):
+    """Row i of q [N, 4] with length one, and one over its length."""
+    w, x, y, z = q[i, 0], q[i, 1], q[i, 2], q[i, 3]
+    inverse = f32(1) / max(math.sqrt(w * w + x * x + y * y + z * z), _TINY)
+    return w * inverse, x * inverse, y * inverse, z * inverse, inverse
 
 
 @inlined
@@ -99,9 +104,7 @@ def pose_texels(
                 at += barycentric[i, c] * vertices[corners[i, c], k]
             means[i, k] = at
             scales[i, k] = math.exp(log_scale[i, k]) * growth[u]
-        bw, bx, by, bz = quaternion[i, 0], quaternion[i, 1], quaternion[i, 2], quaternion[i, 3]
-        inverse = f32(1) / max(math.sqrt(bw * bw + bx * bx + by * by + bz * bz), _TINY)
-        bw, bx, by, bz = bw * inverse, bx * inverse, by * inverse, bz * inverse
+        bw, bx, by, bz, _ = unit_quaternion(quaternion, i)
         aw, ax, ay, az = f[9], f[10], f[11], f[12]
         quats[i, 0] = aw * bw - ax * bx - ay * by - az * bz
         quats[i, 1] = aw * bx + ax * bw + ay * bz - az * by
@@ -130,9 +133,7 @@ def texel_gradients(
             aw * qz - ax * qy + ay * qx - az * qw,
         )
         # and through the division by the length
-        bw, bx, by, bz = quaternion[i, 0], quaternion[i, 1], quaternion[i, 2], quaternion[i, 3]
-        inverse = f32(1) / max(math.sqrt(bw * bw + bx * bx + by * by + bz * bz), _TINY)
-        bw, bx, by, bz = bw * inverse, bx * inverse, by * inverse, bz * inverse
+        bw, bx, by, bz, inverse = unit_quaternion(quaternion, i)
         along = gw * bw + gx * bx + gy * by + gz * bz
         g_quaternion[i, 0] += (gw - along * bw) * inverse
         g_quaternion[i, 1] += (gx - along * bx) * inverse
@@ -181,3 +182,21 @@ def vertex_gradients(vertices, used, corners, barycentric, triangle, frames, off
         g_vertices[first, 0] -= bx + cx
         g_vertices[first, 1] -= by + cy
         g_vertices[first, 2] -= bz + cz
+
+
+def try_out() -> None:
+    """Run every kernel once, on one texel of one triangle: compiles what is not cached, and shows whether it works."""
+    one = np.int64
+    vertices, used = np.eye(3, dtype=np.float32), np.arange(3, dtype=one)[None]
+    frames, growth, area = np.empty((1, FRAME), np.float32), np.empty(1, np.float32), np.ones(1, np.float32)
+    texel, quaternion = np.zeros((1, 3), np.float32), np.ones((1, 4), np.float32)
+    surface = (used, np.full((1, 3), 1 / 3, np.float32), np.zeros(1, one))
+    means, quats, scales = (np.empty((1, width), np.float32) for width in (3, 4, 3))
+    pose_triangles(vertices, used, area, f32(0.5), f32(2.0), frames, growth)
+    pose_texels(vertices, *surface, frames, growth, texel, texel, quaternion, means, quats, scales)
+    found = [np.zeros((1, width), np.float32) for width in (3, 3, 4)]
+    texel_gradients(surface[2], frames, quaternion, scales, means, quats, scales, *found)
+    of_vertices, scratch = np.zeros((3, 3), np.float32), np.empty((1, 9), np.float32)
+    vertex_gradients(vertices, used, *surface, frames, texel, means, scratch, of_vertices)
+    if not np.allclose(means, 1 / 3, atol=1e-5) or not all(np.isfinite(g).all() for g in (*found, of_vertices)):
+        raise RuntimeError(f"the trial texel is wrong (at {means.tolist()})")
