@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..body.shoulders import without_shoulders
 from .config import Weights
 from .geometry import CropPlan, above_neck
 from .matte import keep_person
@@ -48,7 +49,7 @@ class FrameStore:
 
     indices: tuple[int, ...]  # the frames' places in the clip, ascending
     images: NDArray[np.uint8]  # [K, h, w, 3]
-    mattes: NDArray[np.uint8]  # [K, h, w]
+    mattes: NDArray[np.uint8]  # [K, h, w] without shoulders
     weights: NDArray[np.uint8]  # [K, h, w] above the neck line
     landmarks: NDArray[np.float32]  # [K, 478, 2] in pixels of the crop
     plan: CropPlan
@@ -92,7 +93,9 @@ class FrameStore:
             if each is not None:
                 each(k, self.count)
             behind = None if plate is None else self.background(k, plate)
-            self.mattes[k], fringe = refined_matte(self.images[k], self.mattes[k], behind, scale)
+            matte, fringe = refined_matte(self.images[k], self.mattes[k], behind, scale)
+            # Where a shoulder was cut off, the colours say that the person goes on.
+            self.mattes[k] = without_shoulders(matte, self.landmarks[k])
             fringes.append(fringe)
         return replace(self, fringes=tuple(fringes))
 
@@ -167,7 +170,7 @@ class FrameCollector:
         origin = np.array([x0, y0], np.float32)
         points = landmarks_px - origin
         centre = points[:_MESH].mean(0)
-        cover = keep_person(cover, (int(centre[0]), int(centre[1])))
+        cover = without_shoulders(keep_person(cover, (int(centre[0]), int(centre[1]))), points)
         above = head_weight(points, neck_px - origin, plan.height_px, plan.width_px)
         size = (plan.out_width, plan.out_height)
         for store, value in ((self._images, part), (self._mattes, cover), (self._weights, above)):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..body.shoulders import head_sides
 from .geometry import NECK_FULL_M, NECK_NONE_M, chin_height_m, frame_vertices, project
 
 if TYPE_CHECKING:
@@ -101,11 +102,15 @@ def observed(
         end = np.argmin(inside, axis=1)  # the first step outside the person
         row = np.arange(len(ids))
         in_picture = ((pixels[row, end] > 1) & (pixels[row, end] < limit - 1)).all(-1)
-        # What lies below the neck line is a shoulder: a ray that ends there tells nothing.
+        # What lies below the neck line is a shoulder, and where one was cut off is no outline: a ray that ends there
+        # tells nothing.
+        sides = head_sides(store.mattes[k], store.landmarks[k])
+        last = pixels[row, end]
+        uncut = sides.outside(last[:, 0], last[:, 1]) < -2 * max(sides.soft, 1.0)
         frame = store.indices[k]
         turn = axis_angle_to_matrix(track.rotation_rad[frame : frame + 1])[0]
         height = ((ray - track.translation_m[frame]) @ turn)[..., 1].numpy()  # head axes
-        good = inside[:, 0] & ~inside.all(1) & in_picture & (height[row, end] > lowest)
+        good = inside[:, 0] & ~inside.all(1) & in_picture & uncut & (height[row, end] > lowest)
         for vertex, step in zip(ids[torch.from_numpy(good)].tolist(), end[good]):
             seen[vertex].append((int(k), float(steps[step])))
     return seen

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..body.plate import median_plate
+from ..body.shoulders import without_shoulders
 from ..progress import SubProgress, patiently
 from ..types import BodyLoop
 from .body_loop import encode_jpeg, find_loop
@@ -64,7 +65,7 @@ def hair_room_m(
         image = next(iter(clip.frames(i, i + 1)))
         points = track.landmarks_px[i].numpy()
         centre = points[:468].mean(0)
-        matte = keep_person(matte_of(image, points), (int(centre[0]), int(centre[1])))
+        matte = without_shoulders(keep_person(matte_of(image, points), (int(centre[0]), int(centre[1]))), points)
         shown = (matte > 127) & (above_neck(neck.pixels(track, i), *matte.shape) > 0.5)
         if not shown.any():
             continue

@@ -17,6 +17,7 @@ from .config import BodyConfig
 from .masks import above_line, feathered, grown, outline, softened
 from .plate import fill, person_free
 from .set_back import set_back
+from .shoulders import without_shoulders
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -123,11 +124,13 @@ class Compositor:
         if region == "head":
             line = self._bar(loop, self._chin_m - _LINE_DROP_M)
             above = above_line(line, height, width, 0.02 * unit)
-            head = np.maximum(body.matte, alpha).astype(np.float32) * above
+            own = without_shoulders(body.matte, self._landmarks(loop))
+            shoulders = (body.matte.astype(np.int16) - own > 100) & (alpha < 100)
+            head = np.maximum(own, alpha).astype(np.float32) * above
             # The soft edge lies outside the old head: what shines through it is background on both sides.
             reach = (self.config.grow + self.config.feather) * unit
             wide = grown((head > 100).astype(np.uint8) * 255, reach)
-            face = np.maximum(face, np.where(above > 0.5, wide, np.uint8(0)))
+            face = np.maximum(face, np.where((above > 0.5) & ~shoulders, wide, np.uint8(0)))
         soft = feathered(face, self.config.feather * unit)
         if region == "mouth":
             top, bottom = (self._bar(loop, y, depth_m=_FACE_DEPTH_M) for y in self.config.mouth_top_m)
@@ -190,6 +193,11 @@ class Compositor:
             translation = translation if motion.translation_m is None else motion.translation_m[now]
         points = part.vertices(self.avatar.shape, expression, jaw, track.neck_rad[at], track.eyes_rad[at])
         return self._project(transform(points, rotation, translation)[0])
+
+    def _landmarks(self, loop: int) -> NDArray[np.float32]:
+        """What was detected in a frame of the loop, [478, 2] in pixels of the output."""
+        scale = np.array(self.size_px, np.float32) / np.array(self.avatar.size_px, np.float32)
+        return (self.avatar.body.track.landmarks_px[loop].numpy() * scale).astype(np.float32)
 
     def _bar(self, loop: int, y_m: float, depth_m: float = _LINE_DEPTH_M) -> NDArray[np.float32]:
         """Two points of a level line that is fixed to the head, in the picture, [2, 2]."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..body.shoulders import without_shoulders
 from .config import LIPS, N_MESH, EvaluateConfig
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ _FACE_GROW_PX = 4  # at 512 px
 
 @dataclass(frozen=True)
 class HeadMask:
-    """The head of one frame: the person's matte above a neck line that is fixed to the head, chin always inside."""
+    """The head of one frame: the person's matte above a neck line that is fixed to the head, chin always inside,
+    shoulders beside it never."""
 
     head: NDArray[np.bool_]  # [H, W] what is scored
     edge: NDArray[np.bool_]  # [H, W] the part of it next to the silhouette
@@ -37,10 +39,12 @@ def head_mask(
 
     scale = max(matte.shape) / config.reference_px
     person = matte >= config.mask_level
-    head = person & (above >= config.mask_level)
+    own = without_shoulders(matte, landmarks)
+    shoulders = matte.astype(np.int16) - own > 100
+    head = (own >= config.mask_level) & (above >= config.mask_level)
     depth = np.asarray(cv2.distanceTransform(person.astype(np.uint8), cv2.DIST_L2, 5))
     grown = 2 * max(1, round(config.mask_grow_px * scale)) + 1
-    wide = cv2.dilate(matte, np.ones((grown, grown), np.uint8))
+    wide = np.where(shoulders, 0, cv2.dilate(own, np.ones((grown, grown), np.uint8))).astype(np.uint8)
     soft = cv2.GaussianBlur(wide.astype(np.float32), (0, 0), config.mask_feather_px * scale)
     paste = np.clip(soft / 255 * (above.astype(np.float32) / 255), 0, 1).astype(np.float32)
     return HeadMask(

@@ -89,10 +89,15 @@ class FaceFinder:
         self._views, self._flow = VIEWS[views], flow
 
     def detect_landmarks(
-        self, frames: Iterable[NDArray[np.uint8]], *, total: int = 0, progress: Progress = silent
-    ) -> FoundFaces:
-        """Follow one face through `frames` ([H, W, 3] each, read once, 16 held at a time)."""
+        self, frames: Iterable[NDArray[np.uint8]], *, total: int = 0, progress: Progress = silent,
+        near_px: NDArray[np.floating] | None = None,
+    ) -> FoundFaces:  # fmt: skip
+        """Follow one face through `frames` ([H, W, 3] each, read once, 16 held at a time).
+
+        `near_px` [478, 2] are landmarks of the face that is meant where several are seen, from before the first frame.
+        """
         state, found, steadier = _Following(), list[_Found](), Steadier(self._flow)
+        state.square = None if near_px is None else _square(near_px)
         kept, done = _Kept(), 0
         for chunk in _chunks(frames, _CHUNK):
             results = self._chunk(chunk, len(found), state)

@@ -12,6 +12,9 @@ from .skin import Appearance
 from .topology import N_MESH
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..head import HeadModel
     from ..types import Track
     from .config import TrackConfig
@@ -31,6 +34,12 @@ def known_person(head: HeadModel, landmarks: Landmarks, shared: Track, config: T
     person = Person(shared.shape, float(shared.intrinsics_px[0, 0]), bias, shared.mesh_turn_rad)
     motion, points = known_motion(head, landmarks, person), landmarks.points_px
     return Fitted(person, motion, motion.jaw_rad.repeat(1, 2), points[..., 0], points)
+
+
+def last_seen(shared: Track) -> NDArray[np.float32] | None:
+    """Landmarks [478, 2] of the last frame of `shared` with a face: where to look for the person among others."""
+    valid = shared.valid.nonzero().flatten()
+    return shared.landmarks_px[int(valid[-1])].numpy() if len(valid) else None
 
 
 def known_look(shared: Track) -> Look | None:

@@ -17,7 +17,7 @@ from .people import Shot, breaks_of, shots_of
 from .refine import Look
 from .report import Findings, frame_ranges, report_text
 from .row_store import RowStore, blocks
-from .shared_person import known_look, known_person
+from .shared_person import known_look, known_person, last_seen
 from .topology import N_MESH
 from .unwrap import unwrapped
 
@@ -65,7 +65,9 @@ def track_clip(
         usable = _usable(landmarks, clip.size_px, config)
     elif landmarks is None:
         looking = SubProgress(progress, 0.0, finding)
-        found = face_finder(config, device).detect_landmarks(clip.frames(), total=clip.count, progress=looking)
+        found = face_finder(config, device).detect_landmarks(
+            clip.frames(), total=clip.count, progress=looking, near_px=None if shared is None else last_seen(shared)
+        )
         usable = _usable(found, clip.size_px, config)
     else:
         usable = _given(landmarks, clip)

@@ -13,8 +13,9 @@ from ggtalker_core.adapt.body_loop import choose_loop, encode_jpeg, encode_png, 
 from ggtalker_core.adapt.colors import INNER_COLORS, FirstLook, first_colors, lined_mouth
 from ggtalker_core.adapt.config import Rates, Weights
 from ggtalker_core.adapt.frame_parameters import NAMES, FrameParameters
-from ggtalker_core.adapt.frames import FrameCollector, choose_frames, emphasis_map, head_weight
+from ggtalker_core.adapt.frames import FrameCollector, FrameStore, choose_frames, emphasis_map, head_weight
 from ggtalker_core.adapt.geometry import (
+    CHIN,
     NeckLine,
     above_neck,
     chin_height_m,
@@ -33,6 +34,7 @@ from ggtalker_core.gaussians.rigging import make_rig
 from ggtalker_core.gaussians.synthetic import painted_texels, synthetic_avatar, synthetic_clip, synthetic_track
 from ggtalker_core.gaussians.texels import initial_texels
 from ggtalker_core.head import load_head, uv_layout
+from ggtalker_core.types import Track
 
 
 def test_ssim_is_one_for_equal_pictures_and_falls_with_noise_and_blur():
@@ -197,30 +199,51 @@ def test_other_people_and_specks_are_removed_from_the_matte():
     assert np.array_equal(keep_person(matte, (45, 5)), matte)  # nobody under the face: keep all
 
 
+def _outlined(offset_m: torch.Tensor, shoulders: bool = False) -> tuple[Track, FrameStore]:
+    """A head with this offset [V, 3] as its mattes show it, and shoulders that reach above the chin."""
+    head, layout, size = load_head(), uv_layout(128), (220, 220)
+    track = synthetic_track(24, size, sway=1.8)
+    avatar = synthetic_avatar(128, 1, size, texels=painted_texels(layout, head))
+    _, mattes = synthetic_clip(dataclasses.replace(avatar, offset_m=offset_m), track)
+    neck = NeckLine.under(-0.0715)
+    collector = FrameCollector(range(24), plan_crops(head, track, 1000, -0.0715), track.intrinsics_px)
+    for i, matte in enumerate(mattes):
+        points = track.landmarks_px[i].numpy()
+        if shoulders:
+            (middle, chin), width = points[CHIN], float(np.ptp(points[:468, 0]))
+            matte[round(float(chin)) - 11 :, max(0, round(middle - 1.2 * width)) : round(middle + 1.2 * width)] = 255
+        image = np.repeat(matte[..., None], 3, 2)
+        collector.add(i, image, matte, points, neck.pixels(track, i))
+    return track, collector.store()
+
+
 @pytest.mark.parametrize("length_m", [0.0, 0.016])
 def test_hair_is_found_from_the_outline(length_m: float):
     """Mattes of a head whose scalp stands `length_m` further out give that length back."""
     head = load_head()
-    layout = uv_layout(128)
     scalp = head.regions.vertices("scalp")
     skin = head.faces[head.regions.faces("scalp", "face", "neck", "ears", "brows", "nose", "lids", "lips")]
     normals = vertex_normals(head.template_m[None], skin)[0]
-    hair = normals * (length_m * scalp.float())[:, None]
-    size = (220, 220)
-    track = synthetic_track(24, size, sway=1.8)
-    avatar = dataclasses.replace(synthetic_avatar(128, 1, size, texels=painted_texels(layout, head)), offset_m=hair)
-    _, mattes = synthetic_clip(avatar, track)
-    plan = plan_crops(head, track, 1000, -0.0715)
-    neck = NeckLine.under(-0.0715)
-    collector = FrameCollector(range(24), plan, track.intrinsics_px)
-    for i, matte in enumerate(mattes):
-        image = np.repeat(matte[..., None], 3, 2)
-        collector.add(i, image, matte, track.landmarks_px[i].numpy(), neck.pixels(track, i))
-    found, seen = hair_offset(head, track, collector.store())
+    track, store = _outlined(normals * (length_m * scalp.float())[:, None])
+    found, seen = hair_offset(head, track, store)
     assert seen > 20
     top = scalp & (head.template_m[:, 1] > 0.11)
     assert float((found * normals).sum(1)[top].median()) == pytest.approx(length_m, abs=0.006)  # the drawn edge is soft
     assert found[head.regions.vertices("lips", "nose", "eyes")].abs().max() < 1e-4
+
+
+def test_shoulders_beside_the_chin_are_neither_hair_nor_head():
+    head = load_head()
+    nothing = torch.zeros_like(head.template_m)
+    (track, bare), (_, shown) = (_outlined(nothing, shoulders) for shoulders in (False, True))
+    for matte, points in zip(shown.mattes, shown.landmarks):
+        chin = round(float(points[CHIN, 1]))
+        middle, width = float(points[[2, 17], 0].mean()), float(np.ptp(points[:468, 0]))
+        shoulder = np.abs(np.arange(matte.shape[1]) - middle) > 0.9 * width
+        assert matte[chin - 11 : chin].max() == 255 and not matte[chin - 11 : chin + 1, shoulder].any()
+    lengths = [hair_offset(head, track, store)[0].norm(dim=1) for store in (bare, shown)]
+    neck = head.regions.vertices("neck") & (head.template_m[:, 1] > -0.09)
+    assert float((lengths[1] - lengths[0])[neck].abs().max()) < 1e-5
 
 
 def test_first_colours_are_those_of_the_pictures():

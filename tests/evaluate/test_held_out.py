@@ -28,7 +28,7 @@ class Finder:
     def __call__(self, device: str, **_: float) -> Finder:
         return self
 
-    def detect_landmarks(self, frames, *, total=0, progress=silent) -> FoundFaces:
+    def detect_landmarks(self, frames, *, total=0, progress=silent, near_px=None) -> FoundFaces:
         points = self.track.landmarks_px * self.valid[:, None, None]
         n = len(self.valid)
         none = torch.full((n,), -1)

@@ -123,6 +123,18 @@ def test_masks():
     assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (274, 296, 234, 276)
 
 
+def test_shoulders_are_not_scored_and_nothing_is_pasted_on_them():
+    matte = disc()
+    matte[340:, 20:490] = 255  # the disc ends at 376
+    angle = np.linspace(0, 2 * np.pi, 478)
+    points = np.stack([256 + 110 * np.sin(angle), 250 - 118 * np.cos(angle)], axis=1).astype(np.float32)
+    points[2], points[17] = (256, 290), (256, 320)
+    mask = head_mask(matte, np.full_like(matte, 255), points, CONFIG)
+    assert mask.head[:335].sum() == (matte[:335] > 0).sum()
+    assert not mask.head[345:400, 40:100].any() and mask.paste[345:400, 40:100].max() < 0.01
+    assert mask.paste[256 - 128, 256] > 0.2  # outside the outline there is background on both sides
+
+
 def test_mouth_box_outside_the_picture():
     points = np.full((478, 2), -50, np.float32)
     assert not mouth_box(points, (20, 20), 0.2).any()

@@ -93,6 +93,16 @@ def test_the_larger_of_two_faces_is_followed() -> None:
     assert int(found.faces_seen.max()) == 2
 
 
+def test_the_smaller_face_is_followed_where_it_is_the_one_that_is_meant() -> None:
+    frame = on_canvas(drawn_face(200), 640, 320, 20, 60)
+    small = FaceFinder().detect_landmarks([frame]).landmarks_px[0]
+    frame[10:310, 320:620] = drawn_face(300)
+    found = FaceFinder().detect_landmarks([frame] * 3, near_px=small.numpy())
+    assert bool(found.valid.all()) and float(found.landmarks_px[:, :468, 0].max()) < 320
+    elsewhere = FaceFinder().detect_landmarks([frame] * 3, near_px=(small - torch.tensor([0.0, 900.0])).numpy())
+    assert bool(elsewhere.valid.all())  # nobody there: whoever is found
+
+
 def test_no_face_is_an_error_that_names_the_clip() -> None:
     with pytest.raises(NoFaceError, match="'pictures': no face"):
         track_clip(clip_of([np.full((120, 160, 3), 90, np.uint8)] * 10), TrackConfig.tiny())

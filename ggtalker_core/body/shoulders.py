@@ -1,0 +1,92 @@
+"""Shoulders are no part of a head, but of the person's matte: where one ends and the other begins.
+
+From the mouth downwards a head is hardly wider than it is at the mouth; what the matte shows further out is a shoulder.
+Hair that hangs beside the mouth may hang further out below it. In a film from near by or from below, shoulders reach
+the chin: taken for hair they would turn with the head, and be wiped off the body when it is set back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MESH = 468  # landmarks of the face; the rest is iris
+_ABOVE, _BELOW = 2, 17  # landmarks under the nose and under the lower lip: rows in between tell how wide the head is
+_MARGIN = 0.06  # of the face's width
+_WIDEN, _WIDEN_HAIR = (math.tan(math.radians(angle)) for angle in (15, 40))
+_HAIR = (1.2, 1.5)  # times the face's own width at that side: from where on hair hangs there, and certainly does
+_WIDEST = 2.4  # times the same: what is wider is no head
+_SOFT = 0.03  # of the face's width
+
+
+@dataclass(frozen=True)
+class HeadSides:
+    """Two lines that leave the level of the mouth downwards, in pixels: beyond them is no head."""
+
+    row: float  # of the mouth
+    left: float  # columns there; infinite where nothing can be told
+    right: float
+    widen_left: float  # columns per row
+    widen_right: float
+    soft: float
+
+    def outside(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float32]:
+        """How far beyond a line places of the picture lie, in pixels; negative for the head's own. Any shape."""
+        down = y - self.row
+        below = np.maximum(down, 0)
+        beyond = np.maximum(self.left - self.widen_left * below - x, x - self.right - self.widen_right * below)
+        return np.where(down > 0, beyond, np.minimum(beyond, down)).astype(np.float32)
+
+
+def head_sides(matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> HeadSides:
+    """The lines of one frame from the person's matte [H, W] and the landmarks [478, 2] in its pixels."""
+    face = landmarks_px[:_MESH]
+    low, high = face[:, 0].min(), face[:, 0].max()
+    width = max(float(high - low), 1.0)
+    top, bottom = sorted((float(landmarks_px[_ABOVE, 1]), float(landmarks_px[_BELOW, 1])))
+    middle = float(landmarks_px[[_ABOVE, _BELOW], 0].mean())
+    ends = [
+        end
+        for row in range(max(0, math.floor(top)), min(matte.shape[0], math.ceil(bottom) + 1))
+        if (end := _run(matte[row], round(middle))) is not None
+    ]
+    if not ends:
+        return HeadSides(bottom, -math.inf, math.inf, 0.0, 0.0, _SOFT * width)
+    left, right = np.median(np.array(ends), axis=0)
+    own = max(middle - low, high - middle)  # a head that turns hides one side of its face, but not of its hair
+    (a, slope_a), (b, slope_b) = (_side(float(side), own, width) for side in (middle - left, right - middle))
+    return HeadSides(bottom, middle - a, middle + b, slope_a, slope_b, _SOFT * width)
+
+
+def _side(reach: float, own: float, width: float) -> tuple[float, float]:
+    """How far from the mouth a head may lie that reaches `reach` at its level, and by how much more per row below."""
+    if reach > _WIDEST * own:
+        return math.inf, 0.0
+    hair = min(max((reach / own - _HAIR[0]) / (_HAIR[1] - _HAIR[0]), 0.0), 1.0)
+    return max(reach, own) + _MARGIN * width, _WIDEN + hair * (_WIDEN_HAIR - _WIDEN)
+
+
+def without_shoulders(matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The matte [H, W] of the head and what is below it, without shoulders beside it."""
+    sides = head_sides(matte, landmarks_px)
+    height, width = matte.shape
+    x = np.arange(width, dtype=np.float32) + 0.5
+    y = np.arange(height, dtype=np.float32)[:, None] + 0.5
+    keep = np.clip(0.5 - sides.outside(x, y) / max(sides.soft, 1.0), 0, 1)
+    return (matte * keep).round().astype(np.uint8)
+
+
+def _run(row: NDArray[np.uint8], column: int) -> tuple[int, int] | None:
+    """Where the stretch of person around a column of one row begins and ends; None where there is none."""
+    if not 0 <= column < len(row) or row[column] <= 127:
+        return None
+    person = row > 127
+    gaps = np.flatnonzero(~person)
+    at = int(np.searchsorted(gaps, column))
+    return (int(gaps[at - 1]) + 1 if at > 0 else 0, int(gaps[at]) if at < len(gaps) else len(row))
