@@ -77,7 +77,8 @@ def _found(clip: ReferenceClip, track: Track, log_gain: NDArray[np.float64]) -> 
 
     from ggtalker_core.adapt.exposure import exposure_of
     from ggtalker_core.adapt.frames import FrameCollector
-    from ggtalker_core.adapt.geometry import NeckLine, chin_height_m, plan_crops
+    from ggtalker_core.adapt.geometry import NeckLine, plan_crops
+    from ggtalker_core.body.parts import chin_height_m
     from ggtalker_core.head import load_head
 
     head = load_head(track.head_model)

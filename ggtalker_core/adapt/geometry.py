@@ -44,13 +44,6 @@ def project(points: Tensor, intrinsics_px: Tensor) -> Tensor:
     return pixels[..., :2] / pixels[..., 2:].clamp_min(1e-6)
 
 
-def chin_height_m(head: HeadModel, shape: Tensor) -> float:
-    """The height of the person's chin at rest, in head axes."""
-    rest = head.rest()
-    rest["shape"] = shape[None]
-    return float(head.landmarks.points(head.vertices(**rest))[0, CHIN, 1])
-
-
 def frame_vertices(
     head: HeadModel, track: Track, frames: list[int], offset_m: Tensor | None = None, sway: HairSway | None = None
 ) -> Tensor:  # fmt: skip

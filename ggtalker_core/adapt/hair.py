@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..body.parts import chin_height_m
 from ..body.shoulders import head_sides
-from .geometry import NECK_FULL_M, NECK_NONE_M, chin_height_m, frame_vertices, project
+from .geometry import NECK_FULL_M, NECK_NONE_M, frame_vertices, project
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

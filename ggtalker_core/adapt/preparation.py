@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..body.parts import chin_height_m
 from ..body.plate import median_plate
 from ..body.shoulders import without_shoulders
 from ..progress import SubProgress, patiently
@@ -15,7 +16,7 @@ from .body_loop import encode_jpeg, find_loop
 from .config import AdaptConfig
 from .exposure import evened, exposure_of
 from .frames import BYTES_PER_PIXEL, FrameCollector, FrameStore, choose_frames
-from .geometry import NeckLine, above_neck, chin_height_m, frame_vertices, plan_crops, project
+from .geometry import NeckLine, above_neck, frame_vertices, plan_crops, project
 from .hair import LONGEST_M
 from .heldout import KeptOut
 from .loop_store import LoopStore

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..body.parts import chin_height_m
 from ..gaussians.avatar_renderer import AvatarRenderer
 from ..gaussians.color_mlp import color_residual, condition_of
 from ..gaussians.drive import HeadPose, posed_vertices, same_branch
@@ -23,7 +24,7 @@ from .body_loop import decode_jpeg
 from .config import RefineConfig
 from .frame_parameters import FrameParameters
 from .frames import FrameCollector, FrameStore
-from .geometry import CropPlan, NeckLine, chin_height_m, fresh, plan_crops
+from .geometry import CropPlan, NeckLine, fresh, plan_crops
 from .losses import picture_loss
 from .matte import MatteOf
 

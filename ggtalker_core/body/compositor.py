@@ -15,9 +15,10 @@ from ..errors import InvalidInputError, UnreadableFileError
 from ..types import Avatar, MotionTrack, RgbaFrame, TalkingVideo
 from .config import BodyConfig
 from .masks import above_line, feathered, grown, outline, softened
+from .parts import chin_height_m, collar_vertices, moved_by_speech
 from .plate import fill, person_free
 from .set_back import set_back
-from .shoulders import without_shoulders
+from .shoulders import head_alone, without_shoulders
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,13 +27,11 @@ if TYPE_CHECKING:
     from ..head import HeadModel
 
 _FACE = ("face", "lips", "lids", "brows", "nose")
-_CHIN = 152  # landmark
 _LINE_HALF_WIDTH_M, _LINE_DROP_M, _LINE_DEPTH_M = 0.08, 0.012, 0.03
 _FACE_DEPTH_M = 0.09
 _HEAD_M = 0.23
+_COLLAR = 0.05  # of the head's height: how far hair and a neck may stand out from where the fit has them
 _REPAIR = 0.02  # of the head's height: what the Body Inpainter's hole reaches beyond the head
-_MOVED_M, _WIDE_JAW_RAD = 2.5e-3, 0.25  # what a wide open, speaking mouth moves by more than this belongs to it
-_SPEECH = ("mouthPucker", "mouthFunnel", "mouthStretchLeft", "mouthStretchRight", "mouthClose", "mouthShrugLower")
 _STILL_RAD, _STILL_M = 0.01, 0.002  # a motion this near to the loop's own pose keeps that pose
 
 
@@ -61,8 +60,10 @@ class Compositor:
         whole = head or load_head(avatar.head_model)
         face = whole.regions.vertices(*_FACE)
         self._face = whole.subset(face.nonzero().flatten())
-        self._mouth = whole.subset((face & _moved_by_speech(whole)).nonzero().flatten())
-        self._chin_m = _chin_height_m(whole, avatar.shape)
+        self._mouth = whole.subset((face & moved_by_speech(whole)).nonzero().flatten())
+        self._chin_m = chin_height_m(whole, avatar.shape)
+        collar = collar_vertices(whole, avatar.shape, self._chin_m)
+        self._neck, self._neck_offset_m = whole.subset(collar), avatar.offset_m[collar]
         self._decoded: OrderedDict[int, _BodyFrame] = OrderedDict()
         self._inpainter = None
         if avatar.inpainter is not None and self.config.inpainter:
@@ -124,9 +125,9 @@ class Compositor:
         if region == "head":
             line = self._bar(loop, self._chin_m - _LINE_DROP_M)
             above = above_line(line, height, width, 0.02 * unit)
-            own = without_shoulders(body.matte, self._landmarks(loop))
-            shoulders = (body.matte.astype(np.int16) - own > 100) & (alpha < 100)
-            head = np.maximum(own, alpha).astype(np.float32) * above
+            own, now = self._heads(loop, index, body.matte, alpha, motion, (old, new))
+            shoulders = (body.matte.astype(np.int16) - own > 100) & (now < 100)
+            head = np.maximum(own, now).astype(np.float32) * above
             # The soft edge lies outside the old head: what shines through it is background on both sides.
             reach = (self.config.grow + self.config.feather) * unit
             wide = grown((head > 100).astype(np.uint8) * 255, reach)
@@ -139,6 +140,20 @@ class Compositor:
             t = 1 - above_line(middle, height, width, ramp)
             soft = (soft * t * t * (3 - 2 * t)).astype(np.float32)
         return soft, unit
+
+    def _heads(
+        self, loop: int, index: int, matte: NDArray[np.uint8], alpha: NDArray[np.uint8], motion: MotionTrack | None,
+        faces_px: tuple[NDArray[np.float32], NDArray[np.float32]],
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:  # fmt: skip
+        """The body's own head and the new one [H, W], both without collar and shoulders."""
+        landmarks, reach = self._landmarks(loop), _COLLAR * self._head_height_px(loop)
+        necks = (self._outline_points(self._neck, loop, m, index, self._neck_offset_m) for m in (None, motion))
+        covers = (without_shoulders(matte, landmarks), alpha)
+        own, now = (
+            head_alone(cover, matte, landmarks, (neck, face), reach)
+            for cover, neck, face in zip(covers, necks, faces_px)
+        )
+        return own, now
 
     def _new_head(self, loop: int, alpha: NDArray[np.uint8], unit_px: float) -> NDArray[np.float32]:
         """Where the Body Inpainter may work: the rendered head above the neck, as in its training; soft, [H, W]."""
@@ -177,9 +192,10 @@ class Compositor:
         return max(8.0, _HEAD_M * float(self.avatar.intrinsics_px[1, 1]) * scale / max(distance, 1e-3))
 
     def _outline_points(
-        self, part: HeadModel, loop: int, motion: MotionTrack | None, index: int
+        self, part: HeadModel, loop: int, motion: MotionTrack | None, index: int, offset_m: Tensor | None = None
     ) -> NDArray[np.float32]:
-        """Vertices of `part` in the picture, [P, 2]: where the loop has them, or where the motion puts them."""
+        """Vertices of `part` in the picture, [P, 2]: where the loop has them, or where the motion puts them; moved by
+        `offset_m` [P, 3] in head axes."""
         from ..head.pose import transform
 
         track = self.avatar.body.track
@@ -192,6 +208,7 @@ class Compositor:
             rotation = rotation if motion.rotation_rad is None else motion.rotation_rad[now]
             translation = translation if motion.translation_m is None else motion.translation_m[now]
         points = part.vertices(self.avatar.shape, expression, jaw, track.neck_rad[at], track.eyes_rad[at])
+        points = points if offset_m is None else points + offset_m
         return self._project(transform(points, rotation, translation)[0])
 
     def _landmarks(self, loop: int) -> NDArray[np.float32]:
@@ -295,26 +312,3 @@ def _decode(data: bytes, what: str, grey: bool = False) -> NDArray[np.uint8]:
     if image is None:
         raise UnreadableFileError(f"{what} in the avatar file cannot be decoded; adapt the avatar again.")
     return np.asarray(image if grey else cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def _moved_by_speech(head: HeadModel) -> Tensor:
-    """Vertices that open jaw and lips move visibly, [V] bool."""
-    import torch
-
-    still = head.vertices(**head.rest())[0]
-    rest = head.rest()
-    rest["jaw_rad"] = torch.tensor([[_WIDE_JAW_RAD, 0.0, 0.0]])
-    moved = (head.vertices(**rest)[0] - still).norm(dim=1)
-    if head.arkit is not None:
-        for name in _SPEECH:
-            expression, _ = head.arkit.expression(**{name: 0.7})
-            shifted = head.vertices(**{**head.rest(), "expression": expression})[0]
-            moved = torch.maximum(moved, (shifted - still).norm(dim=1))
-    return moved > _MOVED_M
-
-
-def _chin_height_m(head: HeadModel, shape: Tensor) -> float:
-    """The height of the person's chin at rest, in head axes."""
-    rest = head.rest()
-    rest["shape"] = shape[None]
-    return float(head.landmarks.points(head.vertices(**rest))[0, _CHIN, 1])

@@ -1,17 +1,20 @@
 """Shoulders are no part of a head, but of the person's matte: where one ends and the other begins.
 
-From the mouth downwards a head is hardly wider than it is at the mouth; what the matte shows further out is a shoulder.
-Hair that hangs beside the mouth may hang further out below it. In a film from near by or from below, shoulders reach
-the chin: taken for hair they would turn with the head, and be wiped off the body when it is set back.
+From the mouth downwards a head is hardly wider than it is at the mouth; what the matte shows further out is a shoulder,
+unless hair hangs beside the mouth: then nothing can be told on that side. In a film from near by or from below,
+shoulders reach the chin: taken for hair they would turn with the head, and be wiped off the body when it is set back.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .masks import grown, outline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,8 +23,7 @@ _MESH = 468  # landmarks of the face; the rest is iris
 _ABOVE, _BELOW = 2, 17  # landmarks under the nose and under the lower lip: rows in between tell how wide the head is
 _MARGIN = 0.06  # of the face's width
 _WIDEN, _WIDEN_HAIR = (math.tan(math.radians(angle)) for angle in (15, 40))
-_HAIR = (1.2, 1.5)  # times the face's own width at that side: from where on hair hangs there, and certainly does
-_WIDEST = 2.4  # times the same: what is wider is no head
+_HAIR = (1.2, 1.3)  # times the face's own width at that side: from where on hair may hang there, and does
 _SOFT = 0.03  # of the face's width
 
 
@@ -35,6 +37,12 @@ class HeadSides:
     widen_left: float  # columns per row
     widen_right: float
     soft: float
+
+    @property
+    def hair(self) -> tuple[bool, bool]:
+        """Whether hair hangs beside the mouth, on the picture's left and right."""
+        middle = (_WIDEN + _WIDEN_HAIR) / 2
+        return self.widen_left > middle, self.widen_right > middle
 
     def outside(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float32]:
         """How far beyond a line places of the picture lie, in pixels; negative for the head's own. Any shape."""
@@ -57,18 +65,37 @@ def head_sides(matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> H
         if (end := _run(matte[row], round(middle))) is not None
     ]
     if not ends:
-        return HeadSides(bottom, -math.inf, math.inf, 0.0, 0.0, _SOFT * width)
+        return HeadSides(bottom, -math.inf, math.inf, _WIDEN_HAIR, _WIDEN_HAIR, _SOFT * width)
     left, right = np.median(np.array(ends), axis=0)
     own = max(middle - low, high - middle)  # a head that turns hides one side of its face, but not of its hair
     (a, slope_a), (b, slope_b) = (_side(float(side), own, width) for side in (middle - left, right - middle))
     return HeadSides(bottom, middle - a, middle + b, slope_a, slope_b, _SOFT * width)
 
 
+def head_alone(
+    cover: NDArray[np.uint8], matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32],
+    fitted_px: Sequence[NDArray[np.float32]], reach_px: float,
+) -> NDArray[np.uint8]:  # fmt: skip
+    """What is the head's of a coverage [H, W]: below the mouth, on sides where no hair hangs, no more than the fitted
+    parts (points [P, 2] each, their convex outlines grown by `reach_px`) hold; the rest is a collar or a shoulder.
+
+    The person's matte [H, W] and the landmarks [478, 2] tell where the mouth is and whether hair hangs beside it.
+    """
+    held = grown(np.max([outline(points, *cover.shape) for points in fitted_px], axis=0), reach_px)
+    column, row = (max(round(float(v)), 0) for v in landmarks_px[_BELOW])
+    for hangs, half in zip(head_sides(matte, landmarks_px).hair, (np.s_[:column], np.s_[column:])):
+        if hangs:
+            held[:, half] = 255
+    own = cover.copy()
+    own[row:] = np.minimum(own[row:], held[row:])
+    return own
+
+
 def _side(reach: float, own: float, width: float) -> tuple[float, float]:
     """How far from the mouth a head may lie that reaches `reach` at its level, and by how much more per row below."""
-    if reach > _WIDEST * own:
-        return math.inf, 0.0
-    hair = min(max((reach / own - _HAIR[0]) / (_HAIR[1] - _HAIR[0]), 0.0), 1.0)
+    hair = max((reach / own - _HAIR[0]) / (_HAIR[1] - _HAIR[0]), 0.0)
+    if hair >= 1:
+        return math.inf, _WIDEN_HAIR
     return max(reach, own) + _MARGIN * width, _WIDEN + hair * (_WIDEN_HAIR - _WIDEN)
 
 

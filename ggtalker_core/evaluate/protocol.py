@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..adapt.geometry import NeckLine, chin_height_m
+from ..adapt.geometry import NeckLine
 from ..adapt.matte import keep_person
 from ..adapt.refine import refine_track
 from ..body.inpainter import BodyInpainter, load_inpainter, repair
+from ..body.parts import chin_height_m
 from ..body.plate import fill, median_plate, person_free
 from ..errors import NoFaceError
 from ..gaussians.avatar_renderer import AvatarRenderer

@@ -12,8 +12,9 @@ from ggtalker_core.adapt import AdaptConfig, adapt_avatar
 from ggtalker_core.adapt.config import Stage
 from ggtalker_core.adapt.exposure import exposure_of
 from ggtalker_core.adapt.frames import FrameCollector
-from ggtalker_core.adapt.geometry import NeckLine, chin_height_m, plan_crops
+from ggtalker_core.adapt.geometry import NeckLine, plan_crops
 from ggtalker_core.body import BodyConfig, inpaint
+from ggtalker_core.body.parts import chin_height_m
 from ggtalker_core.gaussians.avatar_file import load_avatar, save_avatar
 from ggtalker_core.gaussians.avatar_renderer import AvatarRenderer
 from ggtalker_core.gaussians.synthetic import synthetic_avatar, synthetic_clip, synthetic_track

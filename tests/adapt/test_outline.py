@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from ggtalker_core.adapt.frames import FrameCollector, FrameStore
-from ggtalker_core.adapt.geometry import NeckLine, chin_height_m, frame_vertices, plan_crops, project
+from ggtalker_core.adapt.geometry import NeckLine, frame_vertices, plan_crops, project
 from ggtalker_core.adapt.hair import vertex_normals
 from ggtalker_core.adapt.matting import refined_matte
 from ggtalker_core.adapt.prior import stretch
 from ggtalker_core.adapt.solid import hole_loss, turned
 from ggtalker_core.adapt.sway import hair_sway
+from ggtalker_core.body.parts import chin_height_m
 from ggtalker_core.gaussians.sway import pose_features, sway_offset
 from ggtalker_core.gaussians.synthetic import synthetic_track
 from ggtalker_core.head import HeadModel, load_head

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ggtalker_core.body import inpaint
-from ggtalker_core.body.shoulders import head_sides, without_shoulders
+from ggtalker_core.body.shoulders import head_alone, head_sides, without_shoulders
 from ggtalker_core.gaussians.avatar_renderer import AvatarRenderer
 from ggtalker_core.gaussians.synthetic import picture_frames, synthetic_avatar
 from ggtalker_core.types import MotionTrack
@@ -89,6 +89,19 @@ def test_places_beyond_the_lines_are_known_by_their_distance():
     x, y = np.array([100.0, 190.0, 190.0]), np.array([150.0, 150.0, 60.0])
     inside, outside, above = sides.outside(x, y)
     assert inside < -30 and outside > 20 and above < 0
+
+
+def test_a_collar_beside_the_neck_is_not_the_heads_but_hair_is():
+    hair = np.zeros((_SIZE, _SIZE), np.uint8)
+    hair[40:170, 45:100] = 255
+    neck = np.array([(82, 100), (118, 100), (118, 199), (82, 199)], np.float32)
+    head, matte = _head(), np.maximum(_head(), _shoulders(115))
+    alone = head_alone(without_shoulders(matte, _face()), matte, _face(), (neck, _face()[:468]), 3.0)
+    assert (alone[: _CHIN - 16] == matte[: _CHIN - 16]).all() and (alone[:, 85:115] == head[:, 85:115]).all()
+    assert not alone[125:190, 123:].any() and not alone[125:190, :77].any()
+    matte = np.maximum(matte, hair)
+    both = head_alone(matte, matte, _face(), (neck, _face()[:468]), 3.0)
+    assert (both[40:170, 45:80] == 255).all() and not both[125:190, 123:].any()
 
 
 def test_a_body_whose_head_is_turned_keeps_its_shoulders():
