@@ -35,8 +35,9 @@ PROTOCOL = """## Self-reenactment
 `python -m ggtalker_core.cli evaluate --video CLIP --json OUT`: the first 10/11 of the frames are fitted, the last
 1/11 are only tracked from landmarks and then drawn. "Refined": the test frames' motion is also fitted to their own
 pictures, the avatar held still (what re-enactment may do; it looks at the test frames). Baseline: the fitted frame
-whose landmarks are nearest, pasted the same way. The full frame also holds copied pixels; judge by the head. "Not
-solid": share of the silhouette seen from the side with coverage below 0.9.
+whose landmarks are nearest, pasted the same way. The full frame also holds copied pixels; judge by the head: the
+person's matte above a neck line, without shoulders beside it. "Not solid": share of the silhouette seen from the side
+with coverage below 0.9.
 """
 
 
