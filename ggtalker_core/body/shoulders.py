@@ -67,7 +67,7 @@ def head_sides(matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> H
     if not ends:
         return HeadSides(bottom, -math.inf, math.inf, _WIDEN_HAIR, _WIDEN_HAIR, _SOFT * width)
     left, right = np.median(np.array(ends), axis=0)
-    own = max(middle - low, high - middle)  # a head that turns hides one side of its face, but not of its hair
+    own = max(middle - low, high - middle, 1.0)  # a head that turns hides one side of its face, but not of its hair
     (a, slope_a), (b, slope_b) = (_side(float(side), own, width) for side in (middle - left, right - middle))
     return HeadSides(bottom, middle - a, middle + b, slope_a, slope_b, _SOFT * width)
 

@@ -66,13 +66,15 @@ def test_one_side_may_have_hair_and_the_other_not():
     assert (cut[40:170, 45:100] == 255).all() and not cut[:170, 165:].any()
 
 
-@pytest.mark.parametrize("case", ["a hand across the mouth", "no matte", "face out of the picture"])
+@pytest.mark.parametrize("case", ["a hand across the mouth", "no matte", "face out of the picture", "one point"])
 def test_where_nothing_can_be_told_nothing_is_cut(case: str):
     matte, points = np.maximum(_head(), _shoulders(115)), _face()
     if case == "a hand across the mouth":
         matte[80:110] = 255
     elif case == "no matte":
         matte[80:110] = 0
+    elif case == "one point":
+        points = np.full((478, 2), 100, np.float32)
     else:
         points = _face(-400)
     assert np.array_equal(without_shoulders(matte, points), matte)
