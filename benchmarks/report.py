@@ -36,8 +36,8 @@ PROTOCOL = """## Self-reenactment
 1/11 are only tracked from landmarks and then drawn. "Refined": the test frames' motion is also fitted to their own
 pictures, the avatar held still (what re-enactment may do; it looks at the test frames). Baseline: the fitted frame
 whose landmarks are nearest, pasted the same way. The full frame also holds copied pixels; judge by the head: the
-person's matte above a neck line, without shoulders beside it; a collar next to the neck is still counted, although the
-fit leaves it to the body. "Not solid": share of the silhouette seen from the side with coverage below 0.9.
+person's matte above a neck line, without shoulders beside it; a collar next to the neck is still counted, although
+the head can hold little of it. "Not solid": share of the silhouette seen from the side with coverage below 0.9.
 """
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..body.shoulders import without_shoulders
 from .config import Weights
 from .geometry import CropPlan, above_neck
-from .matte import keep_person
+from .matte import head_matte
 from .matting import Fringe, refined_matte
 
 if TYPE_CHECKING:
@@ -169,8 +169,7 @@ class FrameCollector:
         part, cover = np.ascontiguousarray(image[rows, cols]), np.ascontiguousarray(matte[rows, cols])
         origin = np.array([x0, y0], np.float32)
         points = landmarks_px - origin
-        centre = points[:_MESH].mean(0)
-        cover = without_shoulders(keep_person(cover, (int(centre[0]), int(centre[1]))), points)
+        cover = head_matte(cover, points)
         above = head_weight(points, neck_px - origin, plan.height_px, plan.width_px)
         size = (plan.out_width, plan.out_height)
         for store, value in ((self._images, part), (self._mattes, cover), (self._weights, above)):

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..types import HairSway, Track
 
 _T = TypeVar("_T")
-CHIN = 152  # landmark of the face mesh
 HAIR_ROOM_M = 0.035  # hair may stand this far off the skull, unless a look at the clip says otherwise
 # Below the chin, in head axes: full weight down to the first, none below the second, no Gaussians below the third.
 NECK_FULL_M, NECK_NONE_M, NECK_CUT_M = 0.004, 0.022, 0.030

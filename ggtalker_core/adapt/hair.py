@@ -107,7 +107,7 @@ def observed(
         # tells nothing.
         sides = head_sides(store.mattes[k], store.landmarks[k])
         last = pixels[row, end]
-        uncut = sides.outside(last[:, 0], last[:, 1]) < -2 * max(sides.soft, 1.0)
+        uncut = sides.outside(last[:, 0], last[:, 1]) < -2 * sides.soft
         frame = store.indices[k]
         turn = axis_angle_to_matrix(track.rotation_rad[frame : frame + 1])[0]
         height = ((ray - track.translation_m[frame]) @ turn)[..., 1].numpy()  # head axes

@@ -7,7 +7,16 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..body.shoulders import without_shoulders
+
+_MESH = 468  # landmarks of the face; the rest is iris
 MatteOf = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.uint8]]  # (frame, landmarks) -> [H, W]
+
+
+def head_matte(matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The matte [H, W] of the person under the landmarks [478, 2], without other people and without shoulders."""
+    x, y = landmarks_px[:_MESH].mean(0)
+    return without_shoulders(keep_person(matte, (int(x), int(y))), landmarks_px)
 
 
 def keep_person(matte: NDArray[np.uint8], inside_px: tuple[int, int]) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..body.parts import CHIN
 from ..gaussians.color_mlp import color_residual, condition_of, new_color_mlp
 from ..gaussians.drive import HeadPose, posed_vertices
 from ..gaussians.rigging import Rig, bind_texels, triangle_frames
@@ -21,7 +22,7 @@ from ..types import Camera, Rendered
 from .config import AdaptConfig, Stage
 from .frame_parameters import FrameParameters
 from .frames import FrameStore
-from .geometry import CHIN, project
+from .geometry import project
 from .hair_shape import HairShape
 from .limits import Limits
 from .losses import MapPrior, picture_loss

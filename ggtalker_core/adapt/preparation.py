@@ -9,7 +9,6 @@ import numpy as np
 
 from ..body.parts import chin_height_m
 from ..body.plate import median_plate
-from ..body.shoulders import without_shoulders
 from ..progress import SubProgress, patiently
 from ..types import BodyLoop
 from .body_loop import encode_jpeg, find_loop
@@ -20,7 +19,7 @@ from .geometry import NeckLine, above_neck, frame_vertices, plan_crops, project
 from .hair import LONGEST_M
 from .heldout import KeptOut
 from .loop_store import LoopStore
-from .matte import MatteOf, keep_person
+from .matte import MatteOf, head_matte
 from .style import mouth_opening
 
 if TYPE_CHECKING:
@@ -65,8 +64,7 @@ def hair_room_m(
     for i in np.unique(np.linspace(loop.start, loop.stop - 1, _LOOKS).round().astype(int)).tolist():
         image = next(iter(clip.frames(i, i + 1)))
         points = track.landmarks_px[i].numpy()
-        centre = points[:468].mean(0)
-        matte = without_shoulders(keep_person(matte_of(image, points), (int(centre[0]), int(centre[1]))), points)
+        matte = head_matte(matte_of(image, points), points)
         shown = (matte > 127) & (above_neck(neck.pixels(track, i), *matte.shape) > 0.5)
         if not shown.any():
             continue

@@ -18,7 +18,7 @@ from .masks import above_line, feathered, grown, outline, softened
 from .parts import chin_height_m, collar_vertices, moved_by_speech
 from .plate import fill, person_free
 from .set_back import set_back
-from .shoulders import head_alone, without_shoulders
+from .shoulders import cut_away, head_alone, head_sides, without_shoulders
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,7 +126,7 @@ class Compositor:
             line = self._bar(loop, self._chin_m - _LINE_DROP_M)
             above = above_line(line, height, width, 0.02 * unit)
             own, now = self._heads(loop, index, body.matte, alpha, motion, (old, new))
-            shoulders = (body.matte.astype(np.int16) - own > 100) & (now < 100)
+            shoulders = cut_away(body.matte, own) & (now < 100)
             head = np.maximum(own, now).astype(np.float32) * above
             # The soft edge lies outside the old head: what shines through it is background on both sides.
             reach = (self.config.grow + self.config.feather) * unit
@@ -148,11 +148,9 @@ class Compositor:
         """The body's own head and the new one [H, W], both without collar and shoulders."""
         landmarks, reach = self._landmarks(loop), _COLLAR * self._head_height_px(loop)
         necks = (self._outline_points(self._neck, loop, m, index, self._neck_offset_m) for m in (None, motion))
-        covers = (without_shoulders(matte, landmarks), alpha)
-        own, now = (
-            head_alone(cover, matte, landmarks, (neck, face), reach)
-            for cover, neck, face in zip(covers, necks, faces_px)
-        )
+        sides = head_sides(matte, landmarks)
+        covers = (without_shoulders(matte, landmarks, sides), alpha)
+        own, now = (head_alone(cover, sides, (neck, face), reach) for cover, neck, face in zip(covers, necks, faces_px))
         return own, now
 
     def _new_head(self, loop: int, alpha: NDArray[np.uint8], unit_px: float) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Parts of the head that are looked at when it is set back."""
+"""Parts of the head, and where its chin is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from ..head import HeadModel
 
-_CHIN = 152  # landmark
+CHIN = 152  # landmark
 _COLLAR_M = (0.03, 0.09)  # a neck is looked at from so far below the chin to so far above it
 _MOVED_M, _WIDE_JAW_RAD = 2.5e-3, 0.25  # what a wide open, speaking mouth moves by more than this belongs to it
 _SPEECH = ("mouthPucker", "mouthFunnel", "mouthStretchLeft", "mouthStretchRight", "mouthClose", "mouthShrugLower")
@@ -33,9 +33,7 @@ def moved_by_speech(head: HeadModel) -> Tensor:
 
 def collar_vertices(head: HeadModel, shape: Tensor, chin_m: float) -> Tensor:
     """Indices of the vertices of neck, ears and hair at the height of a chin at `chin_m` and of the mouth, [C]."""
-    rest = head.rest()
-    rest["shape"] = shape[None]
-    height = head.vertices(**rest)[0, :, 1] - chin_m
+    height = _at_rest(head, shape)[0, :, 1] - chin_m
     lowest, highest = _COLLAR_M
     near = (height > -lowest) & (height < highest)
     return (head.regions.vertices("neck", "scalp", "ears") & near).nonzero().flatten()
@@ -43,6 +41,9 @@ def collar_vertices(head: HeadModel, shape: Tensor, chin_m: float) -> Tensor:
 
 def chin_height_m(head: HeadModel, shape: Tensor) -> float:
     """The height of the person's chin at rest, in head axes."""
-    rest = head.rest()
-    rest["shape"] = shape[None]
-    return float(head.landmarks.points(head.vertices(**rest))[0, _CHIN, 1])
+    return float(head.landmarks.points(_at_rest(head, shape))[0, CHIN, 1])
+
+
+def _at_rest(head: HeadModel, shape: Tensor) -> Tensor:
+    """The person's neutral head [1, V, 3], head axes."""
+    return head.vertices(**{**head.rest(), "shape": shape[None]})

@@ -25,30 +25,27 @@ _MARGIN = 0.06  # of the face's width
 _WIDEN, _WIDEN_HAIR = (math.tan(math.radians(angle)) for angle in (15, 40))
 _HAIR = (1.2, 1.3)  # times the face's own width at that side: from where on hair may hang there, and does
 _SOFT = 0.03  # of the face's width
+_CUT = 100  # of 255
 
 
 @dataclass(frozen=True)
 class HeadSides:
     """Two lines that leave the level of the mouth downwards, in pixels: beyond them is no head."""
 
-    row: float  # of the mouth
-    left: float  # columns there; infinite where nothing can be told
+    column: float  # of the mouth
+    row: float
+    left: float  # columns at the row; infinite where nothing can be told
     right: float
-    widen_left: float  # columns per row
-    widen_right: float
-    soft: float
-
-    @property
-    def hair(self) -> tuple[bool, bool]:
-        """Whether hair hangs beside the mouth, on the picture's left and right."""
-        middle = (_WIDEN + _WIDEN_HAIR) / 2
-        return self.widen_left > middle, self.widen_right > middle
+    hair: tuple[
+        float, float
+    ]  # how surely hair hangs on the picture's left and right, 0..1; 1 where nothing can be told
+    soft: float  # the lines' width, at least a pixel
 
     def outside(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float32]:
         """How far beyond a line places of the picture lie, in pixels; negative for the head's own. Any shape."""
         down = y - self.row
-        below = np.maximum(down, 0)
-        beyond = np.maximum(self.left - self.widen_left * below - x, x - self.right - self.widen_right * below)
+        on_left, on_right = ((_WIDEN + h * (_WIDEN_HAIR - _WIDEN)) * np.maximum(down, 0) for h in self.hair)
+        beyond = np.maximum(self.left - on_left - x, x - self.right - on_right)
         return np.where(down > 0, beyond, np.minimum(beyond, down)).astype(np.float32)
 
 
@@ -57,6 +54,7 @@ def head_sides(matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> H
     face = landmarks_px[:_MESH]
     low, high = face[:, 0].min(), face[:, 0].max()
     width = max(float(high - low), 1.0)
+    column, soft = float(landmarks_px[_BELOW, 0]), max(_SOFT * width, 1.0)
     top, bottom = sorted((float(landmarks_px[_ABOVE, 1]), float(landmarks_px[_BELOW, 1])))
     middle = float(landmarks_px[[_ABOVE, _BELOW], 0].mean())
     ends = [
@@ -65,26 +63,39 @@ def head_sides(matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> H
         if (end := _run(matte[row], round(middle))) is not None
     ]
     if not ends:
-        return HeadSides(bottom, -math.inf, math.inf, _WIDEN_HAIR, _WIDEN_HAIR, _SOFT * width)
+        return HeadSides(column, bottom, -math.inf, math.inf, (1.0, 1.0), soft)
     left, right = np.median(np.array(ends), axis=0)
     own = max(middle - low, high - middle, 1.0)  # a head that turns hides one side of its face, but not of its hair
-    (a, slope_a), (b, slope_b) = (_side(float(side), own, width) for side in (middle - left, right - middle))
-    return HeadSides(bottom, middle - a, middle + b, slope_a, slope_b, _SOFT * width)
+    (a, hair_a), (b, hair_b) = (_side(float(side), own, width) for side in (middle - left, right - middle))
+    return HeadSides(column, bottom, middle - a, middle + b, (hair_a, hair_b), soft)
+
+
+def without_shoulders(
+    matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32], sides: HeadSides | None = None
+) -> NDArray[np.uint8]:
+    """The matte [H, W] of the head and what is below it, without shoulders beside it."""
+    sides = sides or head_sides(matte, landmarks_px)
+    height, width = matte.shape
+    x = np.arange(width, dtype=np.float32) + 0.5
+    y = np.arange(height, dtype=np.float32)[:, None] + 0.5
+    keep = np.clip(0.5 - sides.outside(x, y) / sides.soft, 0, 1)
+    return (matte * keep).round().astype(np.uint8)
+
+
+def cut_away(matte: NDArray[np.uint8], head: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where a matte [H, W] shows the person, but not what was kept of it as `head` [H, W]."""
+    return matte.astype(np.int16) - head > _CUT
 
 
 def head_alone(
-    cover: NDArray[np.uint8], matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32],
-    fitted_px: Sequence[NDArray[np.float32]], reach_px: float,
-) -> NDArray[np.uint8]:  # fmt: skip
+    cover: NDArray[np.uint8], sides: HeadSides, fitted_px: Sequence[NDArray[np.float32]], reach_px: float
+) -> NDArray[np.uint8]:
     """What is the head's of a coverage [H, W]: below the mouth, on sides where no hair hangs, no more than the fitted
-    parts (points [P, 2] each, their convex outlines grown by `reach_px`) hold; the rest is a collar or a shoulder.
-
-    The person's matte [H, W] and the landmarks [478, 2] tell where the mouth is and whether hair hangs beside it.
-    """
+    parts (points [P, 2] each, their convex outlines grown by `reach_px`) hold; the rest is a collar or a shoulder."""
     held = grown(np.max([outline(points, *cover.shape) for points in fitted_px], axis=0), reach_px)
-    column, row = (max(round(float(v)), 0) for v in landmarks_px[_BELOW])
-    for hangs, half in zip(head_sides(matte, landmarks_px).hair, (np.s_[:column], np.s_[column:])):
-        if hangs:
+    column, row = (max(round(v), 0) for v in (sides.column, sides.row))
+    for hair, half in zip(sides.hair, (np.s_[:column], np.s_[column:])):
+        if hair > 0.5:
             held[:, half] = 255
     own = cover.copy()
     own[row:] = np.minimum(own[row:], held[row:])
@@ -92,21 +103,9 @@ def head_alone(
 
 
 def _side(reach: float, own: float, width: float) -> tuple[float, float]:
-    """How far from the mouth a head may lie that reaches `reach` at its level, and by how much more per row below."""
+    """How far from the mouth a head may lie that reaches `reach` at its level, and how surely hair hangs there."""
     hair = max((reach / own - _HAIR[0]) / (_HAIR[1] - _HAIR[0]), 0.0)
-    if hair >= 1:
-        return math.inf, _WIDEN_HAIR
-    return max(reach, own) + _MARGIN * width, _WIDEN + hair * (_WIDEN_HAIR - _WIDEN)
-
-
-def without_shoulders(matte: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The matte [H, W] of the head and what is below it, without shoulders beside it."""
-    sides = head_sides(matte, landmarks_px)
-    height, width = matte.shape
-    x = np.arange(width, dtype=np.float32) + 0.5
-    y = np.arange(height, dtype=np.float32)[:, None] + 0.5
-    keep = np.clip(0.5 - sides.outside(x, y) / max(sides.soft, 1.0), 0, 1)
-    return (matte * keep).round().astype(np.uint8)
+    return (math.inf, 1.0) if hair >= 1 else (max(reach, own) + _MARGIN * width, hair)
 
 
 def _run(row: NDArray[np.uint8], column: int) -> tuple[int, int] | None:

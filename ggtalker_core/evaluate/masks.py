@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..body.shoulders import without_shoulders
+from ..body.shoulders import cut_away, without_shoulders
 from .config import LIPS, N_MESH, EvaluateConfig
 
 if TYPE_CHECKING:
@@ -40,11 +40,10 @@ def head_mask(
     scale = max(matte.shape) / config.reference_px
     person = matte >= config.mask_level
     own = without_shoulders(matte, landmarks)
-    shoulders = matte.astype(np.int16) - own > 100
     head = (own >= config.mask_level) & (above >= config.mask_level)
     depth = np.asarray(cv2.distanceTransform(person.astype(np.uint8), cv2.DIST_L2, 5))
     grown = 2 * max(1, round(config.mask_grow_px * scale)) + 1
-    wide = np.where(shoulders, 0, cv2.dilate(own, np.ones((grown, grown), np.uint8))).astype(np.uint8)
+    wide = np.where(cut_away(matte, own), 0, cv2.dilate(own, np.ones((grown, grown), np.uint8))).astype(np.uint8)
     soft = cv2.GaussianBlur(wide.astype(np.float32), (0, 0), config.mask_feather_px * scale)
     paste = np.clip(soft / 255 * (above.astype(np.float32) / 255), 0, 1).astype(np.float32)
     return HeadMask(

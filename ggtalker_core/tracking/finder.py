@@ -69,7 +69,8 @@ class _Following:
 class FaceFinder:
     """Finds 478 landmarks per frame with the bundled networks.
 
-    Where several faces are seen, the largest is taken at first and then the one that overlaps the last position.
+    Where several faces are seen, the largest is taken at first, unless one is said to be meant, and then the one that
+    overlaps the last position.
     """
 
     def __init__(

@@ -51,7 +51,8 @@ def track_clip(
     not finite or all zero count as without a face. Or what a FaceFinder found in these very frames.
     `head` defaults to the bundled one. `progress` may raise to cancel.
     shared: a track of the same person and camera, whose shape, focal length, offsets and skin colours are kept: only
-    pose, jaw, expression and gaze are found (held-out frames; another take of the same set-up).
+    pose, jaw, expression and gaze are found (held-out frames; another take of the same set-up). Where several faces
+    are seen, the one at its last place is followed.
     `device` runs the networks; the fit is small and stays on the CPU.
 
     Raises NoFaceError when too few frames show a usable face, InvalidInputError for landmarks of a wrong shape.

@@ -14,13 +14,13 @@ from ggtalker_core.adapt.colors import INNER_COLORS, FirstLook, first_colors, li
 from ggtalker_core.adapt.config import Rates, Weights
 from ggtalker_core.adapt.frame_parameters import NAMES, FrameParameters
 from ggtalker_core.adapt.frames import FrameCollector, FrameStore, choose_frames, emphasis_map, head_weight
-from ggtalker_core.adapt.geometry import CHIN, NeckLine, above_neck, frame_vertices, fresh, plan_crops, project
+from ggtalker_core.adapt.geometry import NeckLine, above_neck, frame_vertices, fresh, plan_crops, project
 from ggtalker_core.adapt.hair import hair_offset, vertex_normals
 from ggtalker_core.adapt.losses import picture_loss, window_ssim
 from ggtalker_core.adapt.matte import keep_person
 from ggtalker_core.adapt.prior import drawn_texels, map_prior, region_mask
 from ggtalker_core.adapt.style import mouth_opening, speaking_style
-from ggtalker_core.body.parts import chin_height_m
+from ggtalker_core.body.parts import CHIN, chin_height_m
 from ggtalker_core.gaussians.config import GaussianConfig
 from ggtalker_core.gaussians.rigging import make_rig
 from ggtalker_core.gaussians.synthetic import painted_texels, synthetic_avatar, synthetic_clip, synthetic_track

@@ -98,11 +98,11 @@ def test_a_collar_beside_the_neck_is_not_the_heads_but_hair_is():
     hair[40:170, 45:100] = 255
     neck = np.array([(82, 100), (118, 100), (118, 199), (82, 199)], np.float32)
     head, matte = _head(), np.maximum(_head(), _shoulders(115))
-    alone = head_alone(without_shoulders(matte, _face()), matte, _face(), (neck, _face()[:468]), 3.0)
+    alone = head_alone(without_shoulders(matte, _face()), head_sides(matte, _face()), (neck, _face()[:468]), 3.0)
     assert (alone[: _CHIN - 16] == matte[: _CHIN - 16]).all() and (alone[:, 85:115] == head[:, 85:115]).all()
     assert not alone[125:190, 123:].any() and not alone[125:190, :77].any()
     matte = np.maximum(matte, hair)
-    both = head_alone(matte, matte, _face(), (neck, _face()[:468]), 3.0)
+    both = head_alone(matte, head_sides(matte, _face()), (neck, _face()[:468]), 3.0)
     assert (both[40:170, 45:80] == 255).all() and not both[125:190, 123:].any()
 
 
